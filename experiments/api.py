@@ -1,0 +1,373 @@
+"""The API's half about experiments: set up, run, report, and conversions reported by other servers."""
+
+import logging
+from datetime import timedelta
+from decimal import Decimal
+from functools import cache
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from django.conf import settings
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from ninja import Router, Schema, Status
+from ninja.pagination import LimitOffsetPagination, paginate
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, ValidationError
+
+from experiments import allocation, counting, deployment, lifecycle
+from experiments.models import Arm, Experiment, Goal
+from experiments.reporting.report import as_json, build
+from experiments.splitter.cookies import TOKEN_PURPOSE, Assignment, Signer
+from experiments.splitter.records import Conversion
+from experiments.splitter.stores import StoreUnavailable
+from experiments.store import store
+from variants import generation, review
+from variants.api import Created, VariantOut, variant_out
+from variants.models import Brief, Nursery, Variant
+from variants.problems import Conflict, Invalid, Problem, field_errors, require
+
+logger = logging.getLogger(__name__)
+router = Router(tags=["experiments"])
+
+DEPLOY_WAIT_SECONDS = 10  # a start answers once pages are up, or after this long
+CLOCK_TOLERANCE = timedelta(minutes=5)  # by how much another server's clock may be ahead
+
+
+class Strict(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+
+class GoalIn(Strict):
+    key: str
+    kind: Goal.Kind
+    primary: bool = False
+    window_hours: int = 168
+    link: str = "cta"
+
+
+class ExperimentIn(Strict):
+    name: str
+    slug: str
+    brief_id: int
+    goals: list[GoalIn]
+    policy: Experiment.Policy = Experiment.Policy.EARN
+    control_share: float = 0.1
+    traffic_share: float = 1.0
+    consent_required: bool = False
+    has_arm_budget: bool = True
+    visitors_per_day: int | None = None
+    planned_days: int = 14
+    currency: str = "USD"
+
+
+class ExperimentOut(Schema):
+    id: int
+    name: str
+    slug: str
+    status: str
+
+
+class VariantIn(Strict):
+    content: dict[str, Any]
+    name: str | None = Field(default=None, max_length=120)
+    is_control: bool = False
+
+
+class GenerateIn(Strict):
+    count: int
+    budget_usd: Decimal | None = None
+
+
+class GenerateOut(Schema):
+    generation_id: int
+
+
+class PromoteIn(Strict):
+    arm: str | None = None  # without it, the arm most likely to be best
+
+
+class AllocationOut(Schema):
+    epoch: int
+    shares: dict[str, float]
+    counts: dict[str, list[int]]
+    probability_best: dict[str, float]
+    reason: str
+    created_at: AwareDatetime
+
+
+class ConversionIn(Strict):
+    token: str
+    goal: str
+    value: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)] | None = None
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
+    event_id: Annotated[str, StringConstraints(pattern=r"^[!-~]{0,100}$")] = ""
+    occurred_at: AwareDatetime | None = None
+
+
+class Accepted(Schema):
+    status: Literal["accepted"] = "accepted"
+
+
+@router.post("/experiments", response={201: ExperimentOut})
+def create_experiment(request: HttpRequest, payload: ExperimentIn) -> Status[Experiment]:
+    """Set up an experiment as a draft."""
+    user = require(request, "experiments.add_experiment")
+    brief = Brief.objects.filter(pk=payload.brief_id).first()
+    if brief is None:
+        raise Invalid([{"field": "brief_id", "reason": f"There is no brief {payload.brief_id}."}])
+    goals = _goals(payload.goals)
+    values = payload.model_dump(exclude={"brief_id", "goals"})
+    try:
+        with transaction.atomic():
+            experiment = Experiment(nursery=Nursery.objects.create(brief=brief), created_by=user, **values)
+            _save_valid(experiment, exclude=("nursery", "created_by"))
+            for place, goal in enumerate(goals):
+                goal.experiment = experiment
+                _save_valid(goal, under=f"goals.{place}", exclude=("experiment",))
+    except IntegrityError as error:
+        raise Invalid([{"field": "slug", "reason": f"{payload.slug} was taken a moment ago."}]) from error
+    return Status(HTTPStatus.CREATED, experiment)
+
+
+def _goals(given: list[GoalIn]) -> list[Goal]:
+    """Return the goals, with exactly one primary; a single goal needs no mark."""
+    if not given:
+        raise Invalid([{"field": "goals", "reason": "Give at least one goal: what counts as a conversion."}])
+    if len({goal.key for goal in given}) < len(given):
+        raise Invalid([{"field": "goals", "reason": "Give every goal a key of its own."}])
+    primaries = [goal.key for goal in given if goal.primary] or ([given[0].key] if len(given) == 1 else [])
+    if len(primaries) != 1:
+        raise Invalid([{"field": "goals", "reason": f"Mark exactly one goal as primary; {len(primaries)} are."}])
+    return [Goal(is_primary=goal.key in primaries, **goal.model_dump(exclude={"primary"})) for goal in given]
+
+
+def _save_valid(row: Experiment | Goal, *, exclude: tuple[str, ...], under: str = "") -> None:
+    try:
+        row.full_clean(exclude=exclude)
+    except ModelValidationError as error:
+        prefix = f"{under}." if under else ""
+        faults = [
+            {"field": prefix + field, "reason": " ".join(messages)} for field, messages in error.message_dict.items()
+        ]
+        raise Invalid(faults) from error
+    row.save()
+
+
+@router.get("/experiments", response=list[ExperimentOut])
+@paginate(LimitOffsetPagination)
+def list_experiments(request: HttpRequest) -> Any:
+    """List experiments, newest first."""
+    require(request, "experiments.view_experiment")
+    return Experiment.objects.order_by("-pk")
+
+
+@router.get("/experiments/{experiment_id}")
+def read_experiment(request: HttpRequest, experiment_id: int) -> dict[str, Any]:
+    """Return status and numbers of an experiment; history and explanations are in the report."""
+    report = read_report(request, experiment_id)
+    return {key: value for key, value in report.items() if key != "history"}
+
+
+@router.get("/experiments/{experiment_id}/report")
+def read_report(request: HttpRequest, experiment_id: int) -> dict[str, Any]:
+    """Return the report's numbers."""
+    require(request, "experiments.view_experiment")
+    report = as_json(build(get_object_or_404(Experiment, pk=experiment_id)))
+    return {"id": report["experiment_id"], **report}
+
+
+@router.get("/experiments/{experiment_id}/variants", response=list[VariantOut])
+@paginate(LimitOffsetPagination)
+def list_variants(request: HttpRequest, experiment_id: int) -> list[VariantOut]:
+    """List an experiment's variants in the order they were made."""
+    require(request, "variants.view_variant")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    return [variant_out(variant) for variant in experiment.nursery.variants.prefetch_related("parents")]
+
+
+@router.post("/experiments/{experiment_id}/variants", response={201: Created})
+def add_variant(request: HttpRequest, experiment_id: int, payload: VariantIn) -> Status[Created]:
+    """Add a page written elsewhere; 422 names every fault in it."""
+    user = require(request, "variants.add_variant")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    if payload.is_control and experiment.status != Experiment.Status.DRAFT:
+        raise Conflict("The control can only be chosen while the experiment is a draft.")
+    try:
+        variant = review.add_variant(
+            experiment.nursery,
+            payload.content,
+            name=payload.name,
+            is_control=payload.is_control,
+            origin=Variant.Origin.HAND,
+            by=user,
+        )
+    except ValidationError as error:
+        raise Invalid(field_errors(error, under="content")) from error
+    except review.SecondControl as error:
+        raise Conflict(str(error)) from error
+    return Status(HTTPStatus.CREATED, Created(id=variant.pk))
+
+
+@router.post("/variants/{variant_id}/approve", response=VariantOut)
+def approve_variant(request: HttpRequest, variant_id: int) -> VariantOut:
+    """Approve a variant; 409 with the findings that stand in the way."""
+    user = require(request, "variants.approve_variant")
+    variant = get_object_or_404(Variant, pk=variant_id)
+    try:
+        review.approve(variant, by=user)
+    except review.Blocked as blocked:
+        raise Conflict(str(blocked), [finding.as_dict() for finding in blocked.findings]) from blocked
+    except review.WrongVariantStatus as error:
+        raise Conflict(str(error)) from error
+    return variant_out(variant)
+
+
+@router.post("/variants/{variant_id}/reject", response=VariantOut)
+def reject_variant(request: HttpRequest, variant_id: int) -> VariantOut:
+    """Reject a variant that no visitor sees."""
+    user = require(request, "variants.approve_variant")
+    variant = get_object_or_404(Variant, pk=variant_id)
+    try:
+        review.reject(variant, by=user, is_live=Arm.objects.filter(variant=variant).exists())
+    except (review.LiveVariant, review.WrongVariantStatus) as error:
+        raise Conflict(str(error)) from error
+    return variant_out(variant)
+
+
+@router.post("/experiments/{experiment_id}/generate", response={202: GenerateOut})
+def generate(request: HttpRequest, experiment_id: int, payload: GenerateIn) -> Status[GenerateOut]:
+    """Ask for variants; the generation tells how far it has come."""
+    user = require(request, "variants.add_generation")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    try:
+        asked = generation.request_generation(experiment.nursery, payload.count, budget_usd=payload.budget_usd, by=user)
+    except ValueError as error:
+        field = "budget_usd" if "budget" in str(error) else "count"
+        raise Invalid([{"field": field, "reason": str(error)}]) from error
+    return Status(HTTPStatus.ACCEPTED, GenerateOut(generation_id=asked.pk))
+
+
+@router.post("/experiments/{experiment_id}/start", response=ExperimentOut)
+def start(request: HttpRequest, experiment_id: int) -> Experiment:
+    """Put the approved variants in front of visitors."""
+    user = require(request, "experiments.start_experiment")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    try:
+        lifecycle.start(experiment, by=user)
+    except lifecycle.NotReady as error:
+        faults = [{"field": fault.field, "reason": fault.reason} for fault in error.faults]
+        raise Conflict(str(error), faults) from error
+    deployment.wait_until_deployed(experiment, seconds=DEPLOY_WAIT_SECONDS)
+    return experiment
+
+
+@router.post("/experiments/{experiment_id}/pause", response=ExperimentOut)
+def pause(request: HttpRequest, experiment_id: int) -> Experiment:
+    """Take no new visitors."""
+    user = require(request, "experiments.start_experiment")
+    return lifecycle.pause(get_object_or_404(Experiment, pk=experiment_id), by=user)
+
+
+@router.post("/experiments/{experiment_id}/resume", response=ExperimentOut)
+def resume(request: HttpRequest, experiment_id: int) -> Experiment:
+    """Take new visitors again."""
+    user = require(request, "experiments.start_experiment")
+    return lifecycle.resume(get_object_or_404(Experiment, pk=experiment_id), by=user)
+
+
+@router.post("/experiments/{experiment_id}/stop", response=ExperimentOut)
+def stop(request: HttpRequest, experiment_id: int) -> Experiment:
+    """Send everyone to the control within two seconds."""
+    user = require(request, "experiments.start_experiment")
+    return lifecycle.stop(get_object_or_404(Experiment, pk=experiment_id), by=user)
+
+
+@router.post("/experiments/{experiment_id}/promote", response=ExperimentOut)
+def promote(request: HttpRequest, experiment_id: int, payload: PromoteIn | None = None) -> Experiment:
+    """Send everyone to one arm of a finished experiment."""
+    user = require(request, "experiments.start_experiment")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    lifecycle.refuse_unless(experiment, lifecycle.PROMOTABLE, "promote")
+    key = (payload.arm if payload else None) or _leader(experiment)
+    arm = experiment.arms.filter(key=key).first()
+    if arm is None:
+        raise Invalid([{"field": "arm", "reason": f"There is no arm {key!r}."}])
+    return lifecycle.promote(experiment, arm, by=user)
+
+
+def _leader(experiment: Experiment) -> str:
+    arms = build(experiment).arms
+    return max(arms, key=lambda arm: arm.probability_best or 0.0).key if arms else ""
+
+
+@router.post("/experiments/{experiment_id}/reallocate", response=AllocationOut)
+def reallocate(request: HttpRequest, experiment_id: int) -> Any:
+    """Recount and reallocate now."""
+    require(request, "experiments.start_experiment")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    if experiment.status != Experiment.Status.RUNNING:
+        raise Conflict(f"Shares are only reviewed while an experiment is running; this one is {experiment.status}.")
+    counting.count(store())
+    made = allocation.reallocate(experiment, now=timezone.now(), at_once=True)
+    lifecycle.publish_or_leave_to_timetable(experiment)
+    return made
+
+
+@cache
+def token_signer() -> Signer:
+    """Return what reads the conversion tokens that the visitor tier issues."""
+    return Signer(settings.SECRET_KEY, fallbacks=settings.SECRET_KEY_FALLBACKS, purpose=TOKEN_PURPOSE)
+
+
+@router.post("/conversions", response={202: Accepted})
+def report_conversion(request: HttpRequest, payload: ConversionIn) -> Status[Accepted]:
+    """Count a conversion that happened on another server, by the token its visitor carried there."""
+    require(request, "experiments.add_conversion")
+    assignment = token_signer().read(payload.token)
+    if assignment is None or not assignment.is_counted:
+        raise Invalid([{"field": "token", "reason": "This is not a token that Greenhouse issued."}])
+    goal = Goal.objects.filter(experiment=assignment.experiment, key=payload.goal).select_related("experiment").first()
+    if goal is None:
+        raise Invalid([{"field": "goal", "reason": f"The experiment has no goal {payload.goal!r}."}])
+    _refuse_other_currency(payload, goal)
+    counting.count_conversion(_conversion(payload, assignment, goal))
+    return Status(HTTPStatus.ACCEPTED, Accepted())
+
+
+def _refuse_other_currency(payload: ConversionIn, goal: Goal) -> None:
+    wanted = goal.experiment.currency
+    if payload.currency and payload.currency != wanted:
+        reason = f"This experiment counts in {wanted}; convert the value first."
+        raise Invalid([{"field": "currency", "reason": reason}])
+
+
+def _conversion(payload: ConversionIn, assignment: Assignment, goal: Goal) -> Conversion:
+    now = timezone.now()
+    at = payload.occurred_at or now
+    if at > now + CLOCK_TOLERANCE:
+        raise Invalid([{"field": "occurred_at", "reason": f"{at.isoformat()} has not come yet."}])
+    return Conversion(
+        experiment=assignment.experiment,
+        visitor=assignment.visitor,
+        arm=assignment.arm,
+        epoch=assignment.epoch,
+        exposed_ms=assignment.exposed_ms,
+        goal=goal.key,
+        at_ms=int(at.timestamp() * 1000),
+        value=payload.value,
+        event_id=payload.event_id if goal.kind == Goal.Kind.REVENUE else "",
+    )
+
+
+def wrong_status(error: lifecycle.WrongStatus) -> Problem:
+    """Return the answer to a step from the wrong status."""
+    return Conflict(str(error))
+
+
+def store_unavailable(error: StoreUnavailable) -> Problem:
+    """Return the answer when Redis is away: nothing is lost, so the caller may try again."""
+    logger.warning("the API waits for Redis: %s", error)
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The event store does not answer. Nothing is lost; try again soon.")

@@ -1,0 +1,1 @@
+"""What marketers see and click, behind the admin: pages made of numbers, forms in their words, signed previews."""

@@ -1,0 +1,126 @@
+"""Turn an experiment's variants into the cards of its workbench: what each says, how it stands, what it earned."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, QuerySet, Sum
+
+from experiments.console.previews import preview_url
+from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
+from variants.models import Variant
+
+PLACE_WORDS = {
+    "headline": "headline", "subheadline": "text under the headline", "call_to_action": "button", "title": "title",
+    "text": "text", "description": "description", "answer": "answer", "question": "question", "note": "small print",
+}  # fmt: skip
+ARM_WORDS = {Arm.Status.LIVE: "live", Arm.Status.WAITING: "waits its turn", Arm.Status.RETIRED: "retired"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """What a gate found, for a reader."""
+
+    where: str
+    words: str
+    reason: str
+    blocks: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A variant in the gallery."""
+
+    id: int
+    number: int
+    name: str
+    status: str  # of the review: draft, approved, rejected
+    is_control: bool
+    origin: str
+    headline: str
+    angle: str
+    remarks: tuple[Remark, ...]
+    preview: str
+    arm: str = ""  # of the arm, if the experiment has started with it: live, waiting, retired
+    arm_words: str = ""
+    share: float | None = None
+    visitors: int = 0
+    conversions: int = 0
+
+    @property
+    def rate(self) -> float | None:
+        return self.conversions / self.visitors if self.visitors else None
+
+    @property
+    def is_blocked(self) -> bool:
+        return any(remark.blocks for remark in self.remarks)
+
+
+def cards(experiment: Experiment, variants: QuerySet[Variant]) -> list[Card]:
+    """Return the cards of some of an experiment's variants, in four queries however many they are."""
+    counts = _counts(experiment)
+    allocation = experiment.allocations.last()
+    shares = allocation.shares if allocation else {}
+    return [_card(experiment, variant, counts, shares) for variant in variants.select_related("arm")]
+
+
+def _card(
+    experiment: Experiment, variant: Variant, counts: Mapping[tuple[int, bool], int], shares: Mapping[str, float]
+) -> Card:
+    arm: Arm | None = getattr(variant, "arm", None)
+    return Card(
+        id=variant.pk,
+        number=variant.number,
+        name=variant.name,
+        status=variant.status,
+        is_control=variant.is_control,
+        origin=variant.get_origin_display(),
+        headline=variant.content["sections"][0]["headline"],
+        angle=variant.content["angle"],
+        remarks=tuple(_remark(finding) for finding in variant.findings),
+        preview=preview_url(experiment, variant.pk),
+        arm=arm.status if arm else "",
+        arm_words=ARM_WORDS[Arm.Status(arm.status)] if arm else "",
+        share=shares.get(arm.key) if arm else None,
+        visitors=counts.get((arm.pk, True), 0) if arm else 0,
+        conversions=counts.get((arm.pk, False), 0) if arm else 0,
+    )
+
+
+def _counts(experiment: Experiment) -> dict[tuple[int, bool], int]:
+    """Return how often each arm was seen (True) and reached the goal that decides (False)."""
+    deciding = experiment.goals.filter(is_primary=True).values_list("key", flat=True)
+    counted = (
+        EpochCount.objects.filter(arm__experiment=experiment, measure__in=[EXPOSURES, *deciding])
+        .values_list("arm_id", "measure")
+        .annotate(Sum("count"))
+    )
+    return {(arm, measure == EXPOSURES): number for arm, measure, number in counted}
+
+
+def _remark(finding: Mapping[str, Any]) -> Remark:
+    *_, last = str(finding.get("field", "")).split(".")
+    return Remark(
+        where=PLACE_WORDS.get(last, ""),
+        words=str(finding.get("words", "")),
+        reason=str(finding.get("reason", "")),
+        blocks=bool(finding.get("blocks", True)),
+    )
+
+
+def tally(experiment: Experiment) -> dict[str, int]:
+    """Return how many variants stand in each status, and `all`."""
+    found = Variant.objects.filter(nursery=experiment.nursery_id).order_by().values_list("status")
+    numbers = dict.fromkeys(Variant.Status.values, 0) | dict(found.annotate(Count("pk")))
+    return {**numbers, "all": sum(numbers.values())}
+
+
+def kept(experiment: Experiment, show: str) -> QuerySet[Variant]:
+    """Return the variants of one status, or all of them for anything else."""
+    variants = experiment.nursery.variants.all()
+    return variants.filter(status=show) if show in Variant.Status.values else variants
+
+
+def ids(values: Iterable[str]) -> list[int]:
+    """Return the numbers among what a form sent; the rest cannot name a variant."""
+    return [int(value) for value in values if value.isascii() and value.isdecimal()]

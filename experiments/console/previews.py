@@ -1,0 +1,112 @@
+"""Signed links that show any variant, draft or live, to whoever holds one for a week: never counted, no cookie.
+
+A preview is the page as visitors get it, with three differences that keep it from leaving a trace. Its links lead
+straight to where they end instead of through the page's own address, which counts clicks; its form cannot be sent; its
+pictures stand inside the document, because the page's own address serves them only while the experiment is live.
+"""
+
+import base64
+import html
+from datetime import timedelta
+from typing import Final
+
+from django.core import signing
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.csp import csp_override
+from django.views.decorators.http import require_safe
+from pydantic import ValidationError
+
+from experiments.deployment import page_frame
+from experiments.models import Experiment
+from variants.models import Variant
+from variants.renderer import BadFrame, PageFrame, Rendered, render_page
+
+PARAMETER: Final = "gh_preview"
+LIFE: Final = timedelta(days=7)
+SALT: Final = "experiments.previews"
+# Instead of the renderer's: the console may show the page in a frame, nothing may be sent, pictures are inside.
+OVERRIDES: Final = {"frame-ancestors": "'self'", "form-action": "'none'", "img-src": "data:"}
+
+
+class BadPreview(ValueError):
+    """The link shows nothing; the message says why in words."""
+
+
+def preview_url(experiment: Experiment, variant_id: int) -> str:
+    """Return the address, on this site, that shows a variant for a week."""
+    token = signing.dumps([experiment.pk, variant_id], salt=SALT)
+    return f"{reverse('preview', args=[experiment.slug])}?{PARAMETER}={token}"
+
+
+def read_token(token: str, slug: str) -> tuple[Experiment, Variant]:
+    """Return what a link names. Raise BadPreview."""
+    try:
+        experiment_id, variant_id = signing.loads(token, salt=SALT, max_age=LIFE)
+    except signing.SignatureExpired as error:
+        raise BadPreview("This preview link is older than a week. Ask for a new one.") from error
+    except (signing.BadSignature, ValueError, TypeError) as error:
+        raise BadPreview("This preview link is not complete. Copy it again, whole.") from error
+    experiment = (
+        Experiment.objects.select_related("nursery__brief__brand__logo").filter(pk=experiment_id, slug=slug).first()
+    )
+    variant = Variant.objects.filter(pk=variant_id, nursery=experiment.nursery).first() if experiment else None
+    if experiment is None or variant is None:
+        raise BadPreview("What this preview link showed is not there any more.")
+    return experiment, variant
+
+
+@require_safe
+def preview(request: HttpRequest, slug: str) -> HttpResponse:
+    """Answer a preview link; everything else under this address is the visitor tier's."""
+    try:
+        experiment, variant = read_token(request.GET.get(PARAMETER, ""), slug)
+        rendered = _rendered(experiment, variant)
+    except BadPreview as error:
+        return _refusal(request, str(error))
+    answer = HttpResponse(rendered.html)
+    answer["Content-Security-Policy"] = rendered.csp
+    return _private(answer)
+
+
+@csp_override({"default-src": ["'none'"], "frame-ancestors": ["'self'"]})
+def _refusal(request: HttpRequest, reason: str) -> HttpResponse:
+    return _private(render(request, "console/no_preview.html", {"reason": reason}, status=404))
+
+
+def _private(answer: HttpResponse) -> HttpResponse:
+    answer["Cache-Control"] = "private, no-store"
+    answer["X-Robots-Tag"] = "noindex, nofollow"
+    answer["X-Frame-Options"] = "SAMEORIGIN"
+    # The link itself opens the page, so it must not travel to where the page's links lead.
+    answer["Referrer-Policy"] = "no-referrer"
+    return answer
+
+
+def _rendered(experiment: Experiment, variant: Variant) -> Rendered:
+    try:
+        frame = page_frame(experiment)
+        rendered = render_page(variant.page, frame)
+    except (ValidationError, BadFrame) as error:
+        raise BadPreview("The brief or the page has a fault that stands in the way. Open and save both.") from error
+    return Rendered(html=_detached(rendered.html, experiment, frame), csp=_policy(rendered.csp))
+
+
+def _policy(csp: str) -> str:
+    directives = dict(part.partition(" ")[::2] for part in csp.split("; "))
+    return "; ".join(f"{name} {value}" for name, value in (directives | OVERRIDES).items())
+
+
+def _detached(page: bytes, experiment: Experiment, frame: PageFrame) -> bytes:
+    """Replace addresses below the page's own: by what they lead to, or by what they hold."""
+    spec = experiment.nursery.brief.spec()
+    links = {"cta": spec.call_to_action.url, "more": spec.secondary_link.url if spec.secondary_link else None}
+    for name, url in links.items():
+        page = page.replace(f'href="go/{name}"'.encode(), f'href="{html.escape(url or "#form")}"'.encode())
+    shown = [image for image in [*frame.images.values(), frame.logo] if image and f'"i/{image.file}"'.encode() in page]
+    files = {image.file.partition(".")[0]: image.file for image in shown}
+    for image in experiment.nursery.brief.brand.images.filter(sha256__in=files):
+        inside = f'"data:{image.content_type};base64,{base64.b64encode(bytes(image.data)).decode()}"'
+        page = page.replace(f'"i/{files[image.sha256]}"'.encode(), inside.encode())
+    return page

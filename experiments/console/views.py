@@ -1,0 +1,459 @@
+"""The workbench of an experiment: its page, and each thing a person can do there.
+
+Every step is a POST that needs one permission, calls one function of the work modules, writes who did what to the
+admin's history, and leads back to the page. GETs change nothing.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import Any, Final, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from experiments import deployment, lifecycle
+from experiments.console import history, workbench
+from experiments.console.gallery import Card, cards, ids, kept, tally
+from experiments.console.overview import workbench_url
+from experiments.console.previews import preview_url
+from experiments.models import Deployment, Experiment
+from experiments.reporting.share import share_url
+from experiments.splitter.stores import StoreUnavailable
+from variants import generation, review
+from variants.console.page_form import PageForm
+from variants.models import MOST_VARIANTS_PER_GENERATION, Variant
+
+CARDS_PER_PAGE: Final = 100
+NAMES_IN_HISTORY: Final = 10
+COPIED_NAME: Final = 110  # characters; leaves room for " (copy)" in a name
+DEPLOY_WAIT_SECONDS: Final = 10
+LATER: Final = "Saved. Visitors will follow as soon as the connection to the page servers is back; this is automatic."
+
+type View = Callable[..., HttpResponse]
+
+
+def _opens(permission: str) -> Callable[[View], View]:
+    """Answer 403 without the permission, before anything is looked up; then load the experiment."""
+
+    def decorated(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, pk: int, **place: int) -> HttpResponse:
+            if not request.user.has_perm(permission):
+                raise PermissionDenied
+            found = Experiment.objects.select_related("nursery__brief__brand", "deployment", "winner__variant")
+            return view(request, get_object_or_404(found, pk=pk), **place)
+
+        return guarded
+
+    return decorated
+
+
+def _acts(permission: str) -> Callable[[View], View]:
+    def decorated(view: View) -> View:
+        return require_POST(_opens(permission)(view))
+
+    return decorated
+
+
+def _user(request: HttpRequest) -> User:
+    return cast("User", request.user)  # admin_view lets nobody else in
+
+
+def record(request: HttpRequest, experiment: Experiment, what: str) -> None:
+    """Write to the admin's history who did what."""
+    LogEntry.objects.create(
+        user_id=_user(request).pk,
+        content_type=ContentType.objects.get_for_model(Experiment),
+        object_id=str(experiment.pk),
+        object_repr=str(experiment)[:200],
+        action_flag=CHANGE,
+        change_message=what,
+    )
+
+
+def _back(experiment: Experiment, anchor: str = "") -> HttpResponseRedirect:
+    return HttpResponseRedirect(workbench_url(experiment.pk) + (f"#{anchor}" if anchor else ""))
+
+
+# --- the page -------------------------------------------------------------------------------------------------------
+
+
+class GrowForm(forms.Form):
+    """How many variants to grow, and what they may cost."""
+
+    count = forms.IntegerField(
+        min_value=1,
+        max_value=MOST_VARIANTS_PER_GENERATION,
+        error_messages={
+            "required": "Say how many variants you want.",
+            "invalid": "Write the number of variants in digits.",
+            "max_value": f"Ask for at most {MOST_VARIANTS_PER_GENERATION} variants at a time.",
+            "min_value": "Ask for at least one variant.",
+        },
+    )
+    budget = forms.DecimalField(
+        min_value=0,
+        max_digits=9,
+        decimal_places=2,
+        required=False,
+        error_messages={"invalid": "Write the budget in dollars, such as 2.50."},
+    )
+
+
+@require_GET
+@_opens(workbench.VIEW)
+def show(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Show the workbench."""
+    picked, page = _cards(request, experiment)
+    newest = workbench.latest_generation(experiment)
+    context = {
+        **_frame(request, experiment),
+        **workbench.progress(newest),
+        "cards": picked,
+        "page": page,
+        "show": request.GET.get("show", "all"),
+        "after": _last_number(experiment),
+    }
+    return render(request, "console/workbench.html", context)
+
+
+def _frame(request: HttpRequest, experiment: Experiment) -> dict[str, Any]:
+    """Return what every page about an experiment needs."""
+    return {
+        **admin.site.each_context(request),
+        "title": experiment.name,
+        "experiment": experiment,
+        "opts": None,
+        **_state(request, experiment),
+    }
+
+
+def _state(request: HttpRequest, experiment: Experiment) -> dict[str, Any]:
+    return {
+        "experiment": experiment,
+        "summary": workbench.summary(experiment, tally(experiment)),
+        "may": workbench.rights(request.user),
+    }
+
+
+def _cards(request: HttpRequest, experiment: Experiment) -> tuple[list[Card], Page[Variant]]:
+    variants = kept(experiment, request.GET.get("show", "all"))
+    page = Paginator(variants, CARDS_PER_PAGE).get_page(request.GET.get("page"))
+    return cards(experiment, variants.filter(pk__in=[variant.pk for variant in page])), page
+
+
+def _last_number(experiment: Experiment) -> int:
+    return experiment.nursery.variants.order_by("-number").values_list("number", flat=True).first() or 0
+
+
+# --- growing variants -----------------------------------------------------------------------------------------------
+
+
+@_acts(workbench.GROW)
+def grow(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Ask for variants."""
+    form = GrowForm(request.POST)
+    if not form.is_valid():
+        for faults in form.errors.values():
+            messages.error(request, " ".join(str(fault) for fault in faults))
+        return _back(experiment)
+    count, budget = form.cleaned_data["count"], form.cleaned_data["budget"]
+    try:
+        generation.request_generation(experiment.nursery, count, budget_usd=budget, by=_user(request))
+    except ValueError as error:
+        messages.error(request, str(error))
+        return _back(experiment)
+    record(request, experiment, f"Asked for {count} variants.")
+    return _back(experiment, "grow")
+
+
+@require_GET
+@_opens(workbench.VIEW)
+def progress(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Return how far the newest generation has come, and the cards made since the one numbered `after`."""
+    after = next(iter(ids([request.GET.get("after", "")])), 0)
+    fresh = experiment.nursery.variants.filter(number__gt=after)[:CARDS_PER_PAGE]
+    made = cards(experiment, fresh)
+    context = {
+        **_state(request, experiment),
+        **workbench.progress(workbench.latest_generation(experiment)),
+        "cards": made,
+        "after": max([after, *(card.number for card in made)]),
+        "is_update": True,
+    }
+    return render(request, "console/_progress.html", context)
+
+
+# --- review ---------------------------------------------------------------------------------------------------------
+
+PAST: Final = {"approve": "Approved", "reject": "Rejected"}
+
+
+@_acts(workbench.APPROVE)
+def decide(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Approve or reject what was ticked, or the one variant whose button was pressed."""
+    verb, _, single = request.POST.get("decision", "").partition(":")
+    wanted = ids([single] if single else request.POST.getlist("variant"))
+    chosen = experiment.nursery.variants.filter(pk__in=wanted).select_related("nursery__brief", "arm")
+    if verb not in PAST or not chosen:
+        messages.warning(request, "Nothing was ticked. Tick the variants first, then approve or reject them.")
+        return _back(experiment, "gallery")
+    # Who ticks everything and approves does not mean to be told off for what is approved already.
+    open_ones = chosen.exclude(status=PAST[verb].lower())
+    done, stuck = _decide_each(open_ones, verb, by=_user(request))
+    if done:
+        record(request, experiment, f"{PAST[verb]} {_named(done)}.")
+    if single and request.headers.get("HX-Request"):
+        return _card(request, experiment, chosen.all(), stuck)
+    if done:
+        messages.success(request, f"{PAST[verb]} {len(done)} {'variant' if len(done) == 1 else 'variants'}.")
+    for reason in stuck:
+        messages.error(request, reason)
+    return _back(experiment, "gallery")
+
+
+def _decide_each(chosen: Iterable[Variant], verb: str, *, by: User) -> tuple[list[Variant], list[str]]:
+    done, stuck = [], []
+    for variant in chosen:
+        try:
+            if verb == "approve":
+                review.approve(variant, by=by)
+            else:
+                review.reject(variant, by=by, is_live=hasattr(variant, "arm"))
+        except review.Blocked as blocked:
+            reasons = dict.fromkeys(f"“{found.words}” – {found.reason}" for found in blocked.findings)
+            stuck.append(f"{variant} cannot be approved yet: {' '.join(reasons)}")
+        except (review.LiveVariant, review.WrongVariantStatus) as error:
+            stuck.append(f"{error}.")
+        else:
+            done.append(variant)
+    return done, stuck
+
+
+def _named(variants: Sequence[Variant]) -> str:
+    names = ", ".join(f"“{variant}”" for variant in variants[:NAMES_IN_HISTORY])
+    rest = len(variants) - NAMES_IN_HISTORY
+    return f"{names} and {rest} more" if rest > 0 else names
+
+
+def _card(
+    request: HttpRequest, experiment: Experiment, variants: QuerySet[Variant], stuck: Sequence[str] = ()
+) -> HttpResponse:
+    """Return one card's words and buttons, and the summary, so that the page need not be loaded again."""
+    context = {**_state(request, experiment), "card": cards(experiment, variants)[0], "stuck": stuck, "is_update": True}
+    return render(request, "console/_decided.html", context)
+
+
+@_acts(workbench.WRITE)
+def make_control(request: HttpRequest, experiment: Experiment, variant_pk: int) -> HttpResponse:
+    """Let a variant stand for today's page."""
+    variant = get_object_or_404(Variant, pk=variant_pk, nursery=experiment.nursery)
+    try:
+        workbench.make_control(experiment, variant)
+    except lifecycle.WrongStatus as error:
+        messages.error(request, str(error))
+        return _back(experiment)
+    record(request, experiment, f"Made “{variant}” the control.")
+    messages.success(request, f"“{variant}” is the control: the others are compared with it.")
+    return _back(experiment, f"variant-{variant.pk}")
+
+
+# --- editing --------------------------------------------------------------------------------------------------------
+
+
+def edit(request: HttpRequest, experiment: Experiment, variant: Variant) -> HttpResponse:
+    """Show a page's texts as a form, and keep what is sent."""
+    images = list(experiment.nursery.brief.brand.images.values_list("name", flat=True))
+    is_live = hasattr(variant, "arm")
+    form = PageForm(variant.page, images, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid() and _save(request, variant, form, is_live=is_live):
+        record(request, experiment, f"Edited “{variant}”.")
+        messages.success(request, "Saved. It is a draft again: look at it and approve it.")
+        return HttpResponseRedirect(edit_url(experiment, variant))
+    context = {
+        **_frame(request, experiment),
+        "title": variant.name,
+        "variant": variant,
+        "form": form,
+        "is_live": is_live,
+        "preview": preview_url(experiment, variant.pk),
+        "card": cards(experiment, experiment.nursery.variants.filter(pk=variant.pk))[0],
+    }
+    return render(request, "console/edit.html", context)
+
+
+def _save(request: HttpRequest, variant: Variant, form: PageForm, *, is_live: bool) -> bool:
+    if form.content is None:
+        return False
+    try:
+        review.edit(variant, form.content.model_dump(mode="json"), by=_user(request), is_live=is_live)
+    except (review.LiveVariant, review.WrongVariantStatus) as error:
+        messages.error(request, f"{error}.")
+        return False
+    return True
+
+
+@require_http_methods(["GET", "POST"])
+@_opens(workbench.WRITE)
+def open_variant(request: HttpRequest, experiment: Experiment, variant_pk: int) -> HttpResponse:
+    found = Variant.objects.select_related("nursery__brief", "arm")
+    return edit(request, experiment, get_object_or_404(found, pk=variant_pk, nursery=experiment.nursery))
+
+
+def edit_url(experiment: Experiment, variant: Variant) -> str:
+    return reverse("admin:experiments_variant_edit", args=[experiment.pk, variant.pk])
+
+
+@_acts(workbench.COPY)
+def copy(request: HttpRequest, experiment: Experiment, variant_pk: int) -> HttpResponse:
+    """Make a draft with the same content, to be changed freely."""
+    variant = get_object_or_404(Variant, pk=variant_pk, nursery=experiment.nursery)
+    made = review.add_variant(
+        experiment.nursery, variant.content, name=f"{variant.name[:COPIED_NAME]} (copy)", by=_user(request)
+    )
+    made.parents.add(variant)
+    record(request, experiment, f"Copied “{variant}” as a new draft.")
+    messages.success(request, "This is your copy, a new draft. The variant it came from stays as it is.")
+    return HttpResponseRedirect(edit_url(experiment, made))
+
+
+@_acts(workbench.COPY)
+def write(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Make a first draft from the brief's own words, to be rewritten by hand."""
+    made = review.add_variant(
+        experiment.nursery, workbench.blank_page(experiment), name="Written by hand", by=_user(request)
+    )
+    record(request, experiment, f"Began “{made}”.")
+    return HttpResponseRedirect(edit_url(experiment, made))
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+STEPS: Final = {
+    "start": lifecycle.start, "pause": lifecycle.pause, "resume": lifecycle.resume, "stop": lifecycle.stop,
+}  # fmt: skip
+DONE: Final = {
+    "start": "Started. Visitors see the variants now.",
+    "pause": "Paused. New visitors see the control; those who know a variant keep it.",
+    "resume": "Resumed. New visitors take part again.",
+    "stop": "Stopped. Everyone sees the control now.",
+}
+
+
+@_acts(workbench.START)
+def step(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Start, pause, resume or stop."""
+    name = request.POST.get("step", "")
+    if name not in STEPS:
+        messages.error(request, "Choose what to do: start, pause, resume or stop.")
+        return _back(experiment)
+    try:
+        STEPS[name](experiment, by=_user(request))
+    except (lifecycle.WrongStatus, lifecycle.NotReady) as error:
+        messages.error(request, str(error))
+        return _back(experiment)
+    record(
+        request, experiment, {"start": "Started.", "pause": "Paused.", "resume": "Resumed.", "stop": "Stopped."}[name]
+    )
+    if name == "start" and not deployment.wait_until_deployed(experiment, seconds=DEPLOY_WAIT_SECONDS):
+        messages.warning(request, "Started. The pages are still being made; they will answer in a moment.")
+    else:
+        messages.success(request, DONE[name])
+    return _back(experiment)
+
+
+@_acts(workbench.START)
+def promote(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Send everyone to the chosen arm."""
+    arm = experiment.arms.select_related("variant").filter(pk__in=ids([request.POST.get("arm", "")])).first()
+    if arm is None:
+        messages.error(request, "Choose the variant that everybody should see from now on.")
+        return _back(experiment)
+    try:
+        lifecycle.promote(experiment, arm, by=_user(request))
+    except lifecycle.WrongStatus as error:
+        messages.error(request, str(error))
+        return _back(experiment)
+    record(request, experiment, f"Made “{arm.variant}” the variant everyone sees.")
+    messages.success(request, f"Everyone sees “{arm.variant}” from now on.")
+    return _back(experiment)
+
+
+@_acts(workbench.START)
+def renew(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Make the live pages again, from the brief and the brand as they are now."""
+    if experiment.deployment is None:
+        messages.error(request, "Nothing is live yet. Start the experiment first.")
+        return _back(experiment)
+    deployment.request(experiment, reason="brief or brand changed")
+    record(request, experiment, "Put the changed brief and brand on the live pages.")
+    messages.success(request, "The live pages are made again from the brief and the brand as they are now.")
+    return _back(experiment)
+
+
+@_acts(workbench.START)
+def roll_back(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Serve what was served before the last change."""
+    try:
+        earlier = deployment.roll_back(experiment)
+    except Deployment.DoesNotExist:
+        messages.error(request, "There is no earlier state to go back to.")
+        return _back(experiment)
+    except StoreUnavailable:
+        record(request, experiment, "Rolled back to the pages served before.")
+        messages.warning(request, LATER)
+        return _back(experiment)
+    record(request, experiment, f"Rolled back to the pages of {earlier.created_at:%d %B %Y, %H:%M} UTC.")
+    messages.success(request, f"Visitors see the variants as of {earlier.created_at:%d %B %Y, %H:%M} UTC again.")
+    return _back(experiment)
+
+
+@_acts(workbench.SHARE)
+def share(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Show the link that opens the report without a login; make it if there is none."""
+    url = share_url(experiment, by=_user(request))
+    record(request, experiment, "Shared the report by link.")
+    if request.headers.get("HX-Request"):
+        return render(request, "console/_share.html", {"url": url})
+    messages.info(request, f"Whoever has this link can read the report: {url}")
+    return _back(experiment)
+
+
+@require_GET
+@_opens(workbench.VIEW)
+def timeline(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Show what people and the bandit did, newest first."""
+    context = {**_frame(request, experiment), **history.of(experiment)}
+    return render(request, "console/history.html", {**context, "title": f"History of {experiment.name}"})
+
+
+def urls(guard: Callable[[View], View]) -> list[URLPattern]:
+    """Return the workbench's addresses; `guard` is the admin site's check that somebody is logged in."""
+    views: list[tuple[str, View, str]] = [
+        ("<int:pk>/", show, "experiment_workbench"),
+        ("<int:pk>/progress/", progress, "experiment_progress"),
+        ("<int:pk>/timeline/", timeline, "experiment_timeline"),
+        ("<int:pk>/grow/", grow, "experiment_grow"),
+        ("<int:pk>/decide/", decide, "experiment_decide"),
+        ("<int:pk>/step/", step, "experiment_step"),
+        ("<int:pk>/promote/", promote, "experiment_promote"),
+        ("<int:pk>/renew/", renew, "experiment_renew"),
+        ("<int:pk>/roll-back/", roll_back, "experiment_roll_back"),
+        ("<int:pk>/share/", share, "experiment_share"),
+        ("<int:pk>/write/", write, "variant_write"),
+        ("<int:pk>/pages/<int:variant_pk>/", open_variant, "variant_edit"),
+        ("<int:pk>/pages/<int:variant_pk>/copy/", copy, "variant_copy"),
+        ("<int:pk>/pages/<int:variant_pk>/control/", make_control, "variant_control"),
+    ]
+    return [path(address, guard(view), name=f"experiments_{name}") for address, view, name in views]

@@ -1,0 +1,245 @@
+"""Turn an experiment into what its workbench shows: where it stands, what is missing, what may be done next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import shorten
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import transaction
+from django.urls import reverse
+
+from experiments import lifecycle
+from experiments.console.overview import STATUS_WORDS
+from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
+from variants.models import Generation, Variant
+
+Status = Experiment.Status
+VIEW = "experiments.view_experiment"
+SETTINGS = "experiments.change_experiment"
+GROW = "variants.add_generation"
+WRITE = "variants.change_variant"
+COPY = "variants.add_variant"
+APPROVE = "variants.approve_variant"
+START = "experiments.start_experiment"
+SHARE = "experiments.add_sharelink"
+LEADS = "experiments.view_lead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """What one person may do; templates hide the rest, and the views refuse it."""
+
+    settings: bool
+    grow: bool
+    write: bool
+    approve: bool
+    start: bool
+    share: bool
+    leads: bool
+
+
+def rights(user: AbstractBaseUser | AnonymousUser) -> Rights:
+    def may(permission: str) -> bool:
+        return bool(user.has_perm(permission))  # type: ignore[union-attr]  # the console's users have permissions
+
+    return Rights(
+        settings=may(SETTINGS), grow=may(GROW), write=may(WRITE), approve=may(APPROVE), start=may(START),
+        share=may(SHARE), leads=may(LEADS),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A change of status that a person can ask for."""
+
+    name: str  # the function of lifecycle.py
+    label: str
+    question: str  # asked before it is done
+    look: str = ""
+
+
+STEPS = {
+    Status.DRAFT: [
+        Step(name="start", label="Start", look="main", question="Send visitors to the approved variants now?"),
+    ],
+    Status.RUNNING: [
+        Step(name="pause", label="Pause", question="Take no new visitors for now? Those who know a variant keep it."),
+        Step(name="stop", label="Stop", look="danger",
+             question="Stop for good? Everyone sees the control from this moment on."),
+    ],
+    Status.PAUSED: [
+        Step(name="resume", label="Resume", look="main", question="Take new visitors again?"),
+        Step(name="stop", label="Stop", look="danger",
+             question="Stop for good? Everyone sees the control from this moment on."),
+    ],
+    Status.FINISHED: [],
+    Status.PROMOTED: [],
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Milestone:
+    """A step on the way to a running experiment."""
+
+    label: str
+    note: str
+    is_done: bool
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """What stands in the way of a start, and where it is mended."""
+
+    reason: str
+    url: str
+    button: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The upper part of the workbench."""
+
+    status: str
+    words: str
+    address: str  # of the page, for visitors
+    is_answered: bool  # whether that address shows something
+    missing: Sequence[Missing]
+    milestones: Sequence[Milestone]
+    steps: Sequence[Step]
+    numbers: dict[str, int]  # variants by status
+    visitors: int
+    conversions: int
+    live: int
+    choices: Sequence[Arm]  # arms one of which may be promoted
+    can_roll_back: bool
+
+    @property
+    def rate(self) -> float | None:
+        return self.conversions / self.visitors if self.visitors else None
+
+
+def summary(experiment: Experiment, numbers: dict[str, int]) -> Summary:
+    """Return the summary; `numbers` counts the variants by status."""
+    is_draft = experiment.status == Status.DRAFT
+    missing = [_missing(fault, experiment) for fault in lifecycle.faults(experiment)] if is_draft else []
+    arms = [] if is_draft else list(experiment.arms.select_related("variant"))
+    visitors, conversions = (0, 0) if is_draft else _totals(experiment)
+    return Summary(
+        status=experiment.status,
+        words=STATUS_WORDS[Status(experiment.status)],
+        address=f"{settings.PUBLIC_URL}/p/{experiment.slug}/",
+        is_answered=experiment.deployment_id is not None,
+        missing=missing,
+        milestones=_milestones(experiment, numbers) if is_draft else [],
+        steps=STEPS[Status(experiment.status)],
+        numbers=numbers,
+        visitors=visitors,
+        conversions=conversions,
+        live=sum(arm.status == Arm.Status.LIVE for arm in arms),
+        choices=[arm for arm in arms if arm.entered_at] if experiment.status == Status.FINISHED else [],
+        can_roll_back=_has_earlier_deployment(experiment),
+    )
+
+
+def _totals(experiment: Experiment) -> tuple[int, int]:
+    deciding = next((goal.key for goal in experiment.goals.all() if goal.is_primary), "")
+    counted = EpochCount.objects.filter(arm__experiment=experiment, measure__in=[EXPOSURES, deciding])
+    found = list(counted.values_list("measure", "count"))
+    visitors = sum(number for measure, number in found if measure == EXPOSURES)
+    return visitors, sum(number for _, number in found) - visitors
+
+
+def _has_earlier_deployment(experiment: Experiment) -> bool:
+    if experiment.deployment is None:
+        return False
+    return experiment.deployments.filter(number__lt=experiment.deployment.number).exists()
+
+
+def settings_url(experiment: Experiment) -> str:
+    return reverse("admin:experiments_experiment_change", args=[experiment.pk])
+
+
+def _missing(fault: lifecycle.Fault, experiment: Experiment) -> Missing:
+    if fault.field == "variants":
+        return Missing(reason=fault.reason, url="#gallery", button="Look at the variants")
+    return Missing(reason=fault.reason, url=settings_url(experiment), button="Open the settings")
+
+
+def _milestones(experiment: Experiment, numbers: dict[str, int]) -> list[Milestone]:
+    brief = experiment.nursery.brief
+    deciding = next((goal for goal in experiment.goals.all() if goal.is_primary), None)
+    return [
+        Milestone(
+            label="Brief", note=brief.name, is_done=True, url=reverse("admin:variants_brief_change", args=[brief.pk])
+        ),
+        Milestone(
+            label="Goal",
+            note=f"A visitor {deciding.get_kind_display()}" if deciding else "Say what counts",
+            is_done=deciding is not None,
+            url=settings_url(experiment),
+        ),
+        Milestone(label="Variants", note=f"{numbers['all']} grown", is_done=numbers["all"] > 0, url="#grow"),
+        Milestone(
+            label="Review",
+            note=f"{numbers['approved']} approved, {numbers['draft']} to look at",
+            is_done=numbers["approved"] > 0,
+            url="#gallery",
+        ),
+    ]
+
+
+def latest_generation(experiment: Experiment) -> Generation | None:
+    return experiment.nursery.generations.order_by("-pk").first()
+
+
+def progress(generation: Generation | None) -> dict[str, Any]:
+    """Return how far a request for variants has come, as the console shows it."""
+    if generation is None:
+        return {"generation": None}
+    tried = generation.accepted + generation.duplicates + generation.blocked + generation.failed
+    return {
+        "generation": generation,
+        "tried": tried,
+        "percent": 100 if generation.is_over else min(99, 100 * generation.accepted // max(1, generation.requested)),
+        "cost": f"{generation.cost_usd:.2f}" if generation.cost_micro_usd else "",
+        "budget": f"{generation.budget_micro_usd / 1_000_000:.2f}" if generation.budget_micro_usd else "",
+    }
+
+
+def make_control(experiment: Experiment, variant: Variant) -> None:
+    """Let `variant` stand for today's page. Raise WrongStatus once visitors have been told apart by it."""
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        if locked.status != Status.DRAFT:
+            raise lifecycle.WrongStatus("The control can only be chosen before the start.")
+        # In this order: the database allows one control at a time.
+        Variant.objects.filter(nursery=variant.nursery_id, is_control=True).update(is_control=False)
+        Variant.objects.filter(pk=variant.pk).update(is_control=True)
+
+
+def blank_page(experiment: Experiment) -> dict[str, Any]:
+    """Return the least a page can be, in the brief's own words: something to write over."""
+    brief = experiment.nursery.brief.spec()
+    product, button = _cut(brief.product, 90), brief.call_to_action.label
+    hero = {"kind": "hero", "headline": product, "subheadline": _cut(brief.offer, 240), "call_to_action": button}
+    facts = [_cut(fact.text, 240) for fact in brief.facts[:3]]
+    benefits = {
+        "kind": "benefits",
+        "title": "What you get",
+        "items": [{"title": _cut(fact, 60), "text": fact} for fact in facts],
+    }
+    form = {"kind": "form", "title": button, "submit": button}
+    optional = [benefits] if len(facts) > 1 else []
+    return {
+        "angle": _cut(brief.angles[0] if brief.angles else brief.offer, 120),
+        "meta": {"title": _cut(brief.product, 70), "description": _cut(brief.offer, 160)},
+        "sections": [hero, *optional, *([form] if brief.call_to_action.kind == "form" else [])],
+    }
+
+
+def _cut(text: str, most: int) -> str:
+    """Return the beginning of `text` in one line, cut between words."""
+    return shorten(text, most, placeholder="…")

@@ -1,0 +1,80 @@
+"""Turn epoch counts into the arrays that the bandit and inference compute with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Counts by stratum (an epoch cut at each full hour) and arm, for the primary goal.
+
+    All arrays are (strata, arms); arms are in the order of `arms`, strata in that of time.
+    """
+
+    arms: Sequence[Arm]
+    strata: Sequence[tuple[int, int]]  # (epoch, hour as Unix seconds)
+    exposures: Floats
+    conversions: Floats
+    values: Floats
+    shares: Floats  # in force during the stratum; 0 for an arm that was not live
+
+    @property
+    def total_exposures(self) -> Floats:
+        return np.asarray(self.exposures.sum(axis=0), dtype=np.float64)
+
+    @property
+    def total_conversions(self) -> Floats:
+        return np.asarray(self.conversions.sum(axis=0), dtype=np.float64)
+
+    @property
+    def control(self) -> int:
+        """The control's place among the arms."""
+        return next(place for place, arm in enumerate(self.arms) if arm.is_control)
+
+
+def primary_key(experiment: Experiment) -> str:
+    """Return the key of the goal that decides; empty if none is chosen yet."""
+    return next((goal.key for goal in experiment.goals.all() if goal.is_primary), "")
+
+
+def gather(experiment: Experiment, arms: Sequence[Arm]) -> Evidence:
+    """Read the counts of `arms` from the database."""
+    goal = primary_key(experiment)
+    rows = list(
+        EpochCount.objects.filter(arm__in=[arm.pk for arm in arms], measure__in=[EXPOSURES, goal]).values_list(
+            "arm_id", "epoch", "hour", "measure", "count", "value"
+        )
+    )
+    strata = sorted({(epoch, int(hour.timestamp())) for _, epoch, hour, *_ in rows})
+    row_of = {stratum: row for row, stratum in enumerate(strata)}
+    column_of = {arm.pk: column for column, arm in enumerate(arms)}
+    shape = (len(strata), len(arms))
+    exposures, conversions, values = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for arm_id, epoch, hour, measure, number, value in rows:
+        cell = row_of[epoch, int(hour.timestamp())], column_of[arm_id]
+        if measure == EXPOSURES:
+            exposures[cell] = number
+        else:
+            conversions[cell], values[cell] = number, value
+    return Evidence(
+        arms=arms,
+        strata=strata,
+        exposures=exposures,
+        # A conversion can be counted shortly before its exposure, when journals arrive in another order; it waits here.
+        conversions=np.minimum(conversions, exposures),
+        values=values,
+        shares=_shares(experiment, arms, strata),
+    )
+
+
+def _shares(experiment: Experiment, arms: Sequence[Arm], strata: Sequence[tuple[int, int]]) -> Floats:
+    in_force = dict(experiment.allocations.values_list("epoch", "shares"))
+    rows = [[in_force.get(epoch, {}).get(arm.key, 0.0) for arm in arms] for epoch, _ in strata]
+    return np.array(rows, dtype=np.float64).reshape(len(strata), len(arms))

@@ -1,0 +1,105 @@
+"""`manage.py simulate SLUG`: real HTTP visitors on a served page, converting at hidden true rates.
+
+Prints one JSON object, `{arm: {"exposures": n, "conversions": n}}`: what was answered. Everything else goes to stderr.
+"""
+
+import json
+import threading
+from argparse import ArgumentTypeError
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from experiments.demo.visitors import Crowd, Goal, Interrupted, PageUnavailable, Sent, send
+from experiments.models import Experiment
+
+PROGRESS_SECONDS = 5.0
+
+
+def rate(text: str) -> tuple[str, float]:
+    arm, equals, number = text.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = -1.0
+    if not arm or not equals or not 0 <= value <= 1:
+        raise ArgumentTypeError(f"{text!r} is not ARM=RATE with a rate from 0 to 1, such as control=0.03")
+    return arm, value
+
+
+def at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def site(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ArgumentTypeError(f"{text!r} is not the address of a site, such as http://127.0.0.1:8000")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def primary_goal(experiment: Experiment) -> Goal:
+    goal = experiment.goals.filter(is_primary=True).first()
+    if goal is None:
+        raise CommandError(f"{experiment.slug} has no primary goal, so there is nothing to convert to.")
+    return Goal(key=goal.key, kind=goal.kind, link=goal.link)  # type: ignore[arg-type]  # the choices of Goal.Kind
+
+
+class Command(BaseCommand):
+    help = (
+        "Send simulated visitors with cookies to a served page and print what was answered, per arm, as JSON. "
+        "Arms without --rate never convert. A visitor whose page got no answer (the server died) is replaced by a "
+        "new one, and conversions are sent again until they are answered."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("slug")
+        parser.add_argument("--visitors", type=at_least_one, required=True, metavar="N")
+        parser.add_argument("--rate", type=rate, action="append", default=[], metavar="ARM=RATE", dest="rates")
+        parser.add_argument("--url", type=site, default=settings.PUBLIC_URL, help="the site (default: %(default)s)")
+        parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument("--concurrency", type=at_least_one, default=8)
+
+    def handle(self, *_args: object, slug: str, rates: list[tuple[str, float]], **options: object) -> None:
+        experiment = Experiment.objects.filter(slug=slug).first()
+        if experiment is None:
+            raise CommandError(f"There is no experiment {slug!r}.")
+        arms = set(experiment.arms.values_list("key", flat=True))
+        if unknown := sorted({arm for arm, _ in rates} - arms):
+            raise CommandError(
+                f"{slug} has no arm {', '.join(unknown)}; it has {', '.join(sorted(arms)) or 'none yet'}."
+            )
+        crowd = Crowd(
+            url=f"{options['url']}/p/{slug}/",
+            visitors=int(str(options["visitors"])),
+            rates=dict(rates),
+            goal=primary_goal(experiment),
+            seed=int(str(options["seed"])),
+            concurrency=int(str(options["concurrency"])),
+        )
+        self.stdout.write(json.dumps(self._send(crowd).by_arm()))
+
+    def _send(self, crowd: Crowd) -> Sent:
+        sent, stopping, over = Sent(), threading.Event(), threading.Event()
+        threading.Thread(target=self._report, args=[sent, over], daemon=True).start()
+        try:
+            send(crowd, sent, stopping=stopping)
+        except PageUnavailable as error:
+            raise CommandError(str(error)) from error
+        except (KeyboardInterrupt, Interrupted) as error:
+            stopping.set()
+            raise CommandError(f"interrupted after {sent.visitors} visitors") from error
+        finally:
+            over.set()
+        self.stderr.write(
+            f"{sent.visitors} visitors, {sent.uncounted} of them not counted; {len(sent.unanswered)} pages got no "
+            f"answer, {sent.repeated} conversions were sent again"
+        )
+        return sent
+
+    def _report(self, sent: Sent, over: threading.Event) -> None:
+        while not over.wait(PROGRESS_SECONDS):
+            self.stderr.write(f"{sent.visitors} visitors")

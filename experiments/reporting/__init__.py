@@ -1,0 +1,1 @@
+"""What a report says: numbers, sentences, pictures and files made of them."""

@@ -1,0 +1,170 @@
+"""Turn a verdict into one plain sentence, or two: what is known and what to do about it.
+
+A page is called best here in one state only, `decided`; in every other the words leave it open.
+"""
+
+from collections.abc import Sequence
+
+from experiments.inference import Verdict, VerdictState
+from experiments.models import Experiment, Goal
+from experiments.reporting import wording
+from experiments.reporting.values import ArmReport, VerdictReport
+
+CONTROL = "today's page"
+FEWEST_ARMS = 2  # to compare
+LOOKS_BEST = 0.95  # probability from which a lead is called more than a lead
+
+_ALONE = "Only today's page is live, so there is nothing to compare it with. Approve more pages to start learning."
+_TRY_BOLDER = "Keep today's page, or try bolder ideas."
+_CANNOT_BE_TRUSTED = (
+    "These numbers cannot be trusted: visitors were not split between the pages as planned, so a page may look better "
+    "only because of who was sent to it. Promote nothing; look for a redirect, a cache or robots in front of the "
+    "pages, then start a new experiment."
+)
+
+Status = Experiment.Status
+
+
+def sentence(experiment: Experiment, arms: Sequence[ArmReport], judged: Verdict | None) -> VerdictReport:
+    """Say what the counts mean and what to do. `arms` are in the order `judged` was computed in."""
+    return VerdictReport(
+        state=judged.state.value if judged and experiment.status != Status.DRAFT else VerdictState.COLLECTING.value,
+        text=_text(experiment, arms, judged),
+    )
+
+
+def _text(experiment: Experiment, arms: Sequence[ArmReport], judged: Verdict | None) -> str:
+    if experiment.status == Status.DRAFT:
+        return "Not started yet: nobody has seen these pages."
+    if judged is None:
+        return _nothing_yet(experiment)
+    if judged.leader is None:
+        return _without_leader(experiment, arms, judged)
+    ahead, control = arms[judged.leader], next(arm for arm in arms if arm.is_control)
+    if judged.state == VerdictState.DECIDED:
+        return _decided(experiment, arms, ahead, control)
+    if judged.state == VerdictState.NO_DIFFERENCE:
+        return _no_difference(experiment, ahead, control)
+    return _leaning(experiment, arms, ahead, control)
+
+
+def _nothing_yet(experiment: Experiment) -> str:
+    if experiment.status == Status.RUNNING:
+        return "Running, and waiting for the first visitors."
+    return "Nobody was counted while this experiment ran, so it says nothing about its pages."
+
+
+def _without_leader(experiment: Experiment, arms: Sequence[ArmReport], judged: Verdict) -> str:
+    if judged.state == VerdictState.CANNOT_BE_TRUSTED:
+        return _CANNOT_BE_TRUSTED
+    if len(arms) < FEWEST_ARMS:
+        return _ALONE
+    visitors = wording.count_of(sum(arm.exposures for arm in arms), "visitor")
+    conversions = wording.count_of(sum(arm.conversions for arm in arms), "conversion")
+    if _is_over(experiment):
+        return (
+            f"It ended before the pages could be told apart: {visitors} and {conversions} are too few. "
+            f"{_closing(experiment, None, 'Start a new one, with fewer pages or more visitors.')}"
+        )
+    return f"{visitors} and {conversions} so far are too few to say which page is better. {_keep_going(experiment)}"
+
+
+def _leaning(experiment: Experiment, arms: Sequence[ArmReport], ahead: ArmReport, control: ArmReport) -> str:
+    who = "Today's page" if ahead.is_control else _name(ahead)
+    against = _against_challenger(arms) if ahead.is_control else f"{CONTROL} {_short_rate(control)}"
+    rates = f"{_rate(experiment, ahead)}, {against}"
+    return f"{who} {_how_far_ahead(ahead)}: {rates}.{_possible_gain(ahead)} {_keep_going(experiment)}"
+
+
+def _how_far_ahead(ahead: ArmReport) -> str:
+    chance = wording.chance(ahead.probability_best)
+    if (ahead.probability_best or 0.0) < LOOKS_BEST:
+        return f"is ahead, but this is far from sure ({chance})"
+    # The chance alone reaches 95% in many experiments whose pages are all equal, when one looks every hour.
+    return f"looks best ({chance}), but the evidence is not yet strong enough to rely on"
+
+
+def _possible_gain(ahead: ArmReport) -> str:
+    if ahead.lift_interval is not None and ahead.lift_interval[0] > 0:
+        return _range(ahead, "The gain may turn out anywhere from {low} to {high}.")
+    return _range(ahead, "The true difference may be anything from {low} to {high}.")
+
+
+def _decided(experiment: Experiment, arms: Sequence[ArmReport], best: ArmReport, control: ArmReport) -> str:
+    chance = wording.chance(best.probability_best)
+    if best.is_control:
+        return (
+            f"Today's page is very likely best ({chance}): {_rate(experiment, best)}, {_against_challenger(arms)}. "
+            f"{_closing(experiment, best, 'Keep it.')}"
+        )
+    return (
+        f"{_name(best)} is very likely best ({chance}): {_comparison(experiment, best, control)}."
+        f"{_range(best, 'Expect {low} to {high}.')} {_closing(experiment, best, 'Safe to promote.')}"
+    )
+
+
+def _no_difference(experiment: Experiment, ahead: ArmReport, control: ArmReport) -> str:
+    if ahead.is_control:
+        compared = _rate(experiment, control)
+    else:
+        compared = f"{_name(ahead)} is nearest, {_comparison(experiment, ahead, control)}"
+    return f"No page is noticeably better than today's: {compared}. {_closing(experiment, control, _TRY_BOLDER)}"
+
+
+def _comparison(experiment: Experiment, arm: ArmReport, control: ArmReport) -> str:
+    return f"{_rate(experiment, arm)}, {CONTROL} {_short_rate(control)}"
+
+
+def _against_challenger(arms: Sequence[ArmReport]) -> str:
+    """Return the rate of the control's strongest rival."""
+    challenger = max((arm for arm in arms if not arm.is_control), key=lambda arm: arm.probability_best or 0.0)
+    return f"{_name(challenger)} {_short_rate(challenger)}"
+
+
+def _rate(experiment: Experiment, arm: ArmReport) -> str:
+    goal = next((goal for goal in experiment.goals.all() if goal.is_primary), None)
+    if goal is None or goal.kind == Goal.Kind.FORM:
+        return f"it turns {_short_rate(arm)} of visitors into leads"
+    if goal.kind == Goal.Kind.CLICK:
+        return f"{_short_rate(arm)} of its visitors click"
+    if goal.kind == Goal.Kind.REVENUE:
+        return f"it turns {_short_rate(arm)} of visitors into buyers"
+    return f"{_short_rate(arm)} of its visitors reach the goal {goal.key}"
+
+
+def _short_rate(arm: ArmReport) -> str:
+    return wording.rate(arm.rate, arm.rate_interval)
+
+
+def _range(arm: ArmReport, words: str) -> str:
+    """Put the corrected lift's interval into `words`; nothing where it is not known."""
+    if arm.lift_interval is None:
+        return ""
+    low, high = (wording.lift(end, arm.lift_interval) for end in arm.lift_interval)
+    return f" {words.format(low=low, high=high)}"
+
+
+def _keep_going(experiment: Experiment) -> str:
+    if experiment.status == Status.PAUSED:
+        return "It is paused: resume it to learn more."
+    if _is_over(experiment):
+        return "It has ended: treat this as a hint, not as a result."
+    return "Let it run."
+
+
+def _closing(experiment: Experiment, arm: ArmReport | None, advice: str) -> str:
+    """Say what to do, or, once somebody has promoted a page, what was done."""
+    if experiment.status != Status.PROMOTED or experiment.winner is None:
+        return advice
+    promoted = experiment.winner
+    if arm is not None and promoted.key == arm.key:
+        return "Everybody sees it now."
+    return f"Everybody now sees “{promoted.variant.name}”."
+
+
+def _is_over(experiment: Experiment) -> bool:
+    return experiment.status in {Status.FINISHED, Status.PROMOTED}
+
+
+def _name(arm: ArmReport) -> str:
+    return f"“{arm.name}”"

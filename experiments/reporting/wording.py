@@ -1,0 +1,101 @@
+"""Turn numbers into the few characters a person reads: 4.1%, +22%, 12,480, 3 days.
+
+Digits follow knowledge: a second one appears only where the interval is narrow enough to give it meaning.
+"""
+
+from datetime import timedelta
+
+UNKNOWN = "–"
+MINUS = "\u2212"  # a hyphen would let a line break between the sign and its number
+NARROW_RATE = 0.003  # an interval of 0.3 points: from here on 0.01 points are worth showing
+SMALL_RATE, NARROW_SMALL_RATE = 0.01, 0.01  # below 1%, an interval of one point is enough
+NARROW_LIFT = 0.1  # an interval of 10 points
+NEARLY = 0.005  # half a percent: what would round to 0% or 100% is not quite that
+
+type Interval = tuple[float, float]
+
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+def whole(number: int) -> str:
+    return f"{number:,}"
+
+
+def rate(fraction: float | None, interval: Interval | None = None) -> str:
+    if fraction is None:
+        return UNKNOWN
+    return f"{fraction * 100:.{_rate_digits(fraction, interval)}f}%"
+
+
+def rate_interval(interval: Interval | None) -> str:
+    if interval is None:
+        return UNKNOWN
+    low, high = interval
+    digits = _rate_digits((low + high) / 2, interval)
+    return f"{low * 100:.{digits}f}% to {high * 100:.{digits}f}%"
+
+
+def lift(fraction: float | None, interval: Interval | None = None) -> str:
+    if fraction is None:
+        return UNKNOWN
+    return _signed(fraction, _lift_digits(interval))
+
+
+def lift_interval(interval: Interval | None) -> str:
+    if interval is None:
+        return UNKNOWN
+    digits = _lift_digits(interval)
+    return f"{_signed(interval[0], digits)} to {_signed(interval[1], digits)}"
+
+
+def chance(probability: float | None) -> str:
+    """Return a probability as a percentage that never claims to be nothing or everything."""
+    if probability is None:
+        return UNKNOWN
+    if probability < NEARLY:
+        return "<1%"
+    if probability > 1 - NEARLY:
+        return ">99%"
+    return f"{probability:.0%}"
+
+
+def share(fraction: float) -> str:
+    if 0 < fraction < NEARLY:
+        return "<1%"
+    return f"{fraction:.0%}"
+
+
+def duration(length: timedelta) -> str:
+    """Return a length of time in its largest whole unit: 3 days, 1 hour."""
+    seconds = max(int(length.total_seconds()), 0)
+    for unit, size in _UNITS:
+        if seconds >= size:
+            number = seconds // size
+            return f"{number:,} {unit}{'' if number == 1 else 's'}"
+    return "just started"
+
+
+def count_of(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def _rate_digits(fraction: float, interval: Interval | None) -> int:
+    width = interval[1] - interval[0] if interval is not None else 0.0
+    if interval is not None and width < NARROW_RATE:
+        return 2
+    return 2 if 0 < fraction < SMALL_RATE and width < NARROW_SMALL_RATE else 1
+
+
+def _lift_digits(interval: Interval | None) -> int:
+    return 1 if interval is not None and interval[1] - interval[0] < NARROW_LIFT else 0
+
+
+def _signed(fraction: float, digits: int) -> str:
+    size = f"{abs(fraction) * 100:,.{digits}f}%"
+    if not size.strip("0.,%"):
+        return size
+    return f"{MINUS if fraction < 0 else '+'}{size}"

@@ -1,0 +1,61 @@
+"""Turn environment variables into the visitor tier's settings. Defaults live here and nowhere else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+DEFAULT_STATE_DIR = "var"
+DEFAULT_RATE_PER_SECOND = 400.0
+DEFAULT_RATE_EXEMPT = "127.0.0.1,::1"
+
+
+class BadSetting(ValueError):
+    """A setting is missing or cannot be understood."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What one visitor process needs to know."""
+
+    secret_key: str
+    secret_key_fallbacks: tuple[str, ...] = ()
+    redis_url: str = DEFAULT_REDIS_URL
+    journal_dir: Path = Path(DEFAULT_STATE_DIR, "journal")
+    snapshot_dir: Path = Path(DEFAULT_STATE_DIR, "snapshot")
+    rate_per_second: float = DEFAULT_RATE_PER_SECOND  # requests of one address; 0 turns the limit off
+    rate_exempt: frozenset[str] = frozenset(DEFAULT_RATE_EXEMPT.split(","))
+    trusted_proxy_count: int = 0  # X-Forwarded-For and -Proto are believed only when this is above 0
+
+
+def from_environ(environ: Mapping[str, str]) -> Config:
+    """Read the settings, or raise BadSetting naming the one at fault."""
+    secret_key = environ.get("SECRET_KEY", "")
+    if not secret_key:
+        raise BadSetting("SECRET_KEY is not set: cookies cannot be signed without it")
+    state_dir = Path(environ.get("STATE_DIR") or DEFAULT_STATE_DIR)
+    return Config(
+        secret_key=secret_key,
+        secret_key_fallbacks=tuple(_words(environ.get("SECRET_KEY_FALLBACKS", ""))),
+        redis_url=environ.get("REDIS_URL") or DEFAULT_REDIS_URL,
+        journal_dir=Path(environ.get("JOURNAL_DIR") or state_dir / "journal"),
+        snapshot_dir=Path(environ.get("SNAPSHOT_DIR") or state_dir / "snapshot"),
+        rate_per_second=_number(environ, "VISITOR_RATE_PER_SECOND", DEFAULT_RATE_PER_SECOND),
+        rate_exempt=frozenset(_words(environ.get("VISITOR_RATE_EXEMPT", DEFAULT_RATE_EXEMPT))),
+        trusted_proxy_count=int(_number(environ, "TRUSTED_PROXY_COUNT", 0)),
+    )
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in (part.strip() for part in text.split(",")) if word]
+
+
+def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+    text = environ.get(name) or str(default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise BadSetting(f"{name} must be a number of at least 0, got {text!r}")
+    return number

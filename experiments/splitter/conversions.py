@@ -1,0 +1,206 @@
+"""Turn clicks, forms and reported events into journal lines, and answer them once those are written.
+
+Whoever converts is proven by the cookie alone, so nothing is looked up. The answer tells what was written: a click
+leads on even when it could not be counted, a form or an event that could not be written says so.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import uuid4
+
+from experiments.splitter import tallies as kinds
+from experiments.splitter.clock import Milliseconds
+from experiments.splitter.cookies import Assignment, Signer
+from experiments.splitter.events import MAX_BODY_BYTES, BadEvent, event_of
+from experiments.splitter.forms import Form, NotAForm, Submission, posted_fields
+from experiments.splitter.journal import Journal, JournalUnavailable
+from experiments.splitter.links import FORM, added_parameters, page_query, with_query
+from experiments.splitter.records import Conversion, Lead
+from experiments.splitter.requests import BadBody, BodyTooLarge, Environ, body, is_prefetch, text
+from experiments.splitter.responses import (
+    BAD_REQUEST,
+    FOUND,
+    NO_CONTENT,
+    NOT_FOUND,
+    OK,
+    SEE_OTHER,
+    TOO_LARGE,
+    UNAVAILABLE,
+    UNPROCESSABLE,
+    UNSUPPORTED,
+    Reply,
+    empty,
+    plain,
+)
+from experiments.splitter.snapshot import Experiment
+from experiments.splitter.tallies import Tallies
+from experiments.splitter.visits import Visits
+
+MAX_FORM_BYTES = 64 * 1024
+FORM_TYPE = "application/x-www-form-urlencoded"
+RETRY_SECONDS = "5"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversions:
+    """Takes what visitors do on a page."""
+
+    visits: Visits
+    tokens: Signer
+    journal: Journal
+    tallies: Tallies
+    now_ms: Milliseconds
+
+    def click(self, experiment: Experiment, environ: Environ, key: str) -> Reply:
+        """Lead to a link's stored destination, and nowhere else."""
+        link = experiment.links.get(key)
+        if link is None:
+            return plain(NOT_FOUND, "There is no such link.\n")
+        assignment = self.visits.assignment(experiment, environ)
+        if environ["REQUEST_METHOD"] == "GET" and not is_prefetch(environ):
+            self._count_click(experiment, assignment, link.goals)
+        query = _query_of_page(experiment, environ)
+        if link.is_form:
+            return empty(FOUND, ("Location", with_query(f"/p/{experiment.slug}/", query) + FORM))
+        token = self.tokens.sign(assignment) if link.wants_token and assignment and assignment.is_counted else ""
+        return empty(FOUND, ("Location", link.destination(query, token)))
+
+    def event(self, experiment: Experiment, environ: Environ) -> Reply:
+        """Take a goal that the page reports as reached."""
+        try:
+            event = event_of(body(environ, MAX_BODY_BYTES), experiment.goals)
+        except BodyTooLarge as error:
+            return _error(TOO_LARGE, str(error))
+        except (BadBody, BadEvent) as error:
+            return _error(BAD_REQUEST, str(error))
+        assignment = self.visits.assignment(experiment, environ)
+        converted = self._converted(
+            experiment, assignment, [event.goal.key], value=event.value, event_id=event.event_id
+        )
+        try:
+            self._write(converted)
+        except JournalUnavailable:
+            self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
+            return _error(UNAVAILABLE, "the event was not written down; send it again")
+        return empty(NO_CONTENT)
+
+    def form(self, experiment: Experiment, environ: Environ) -> Reply:
+        """Take the page's own form: a lead, and the goals it reaches."""
+        if experiment.form is None:
+            return plain(NOT_FOUND, "This page has no form.\n")
+        kind = text(environ, "CONTENT_TYPE").partition(";")[0].strip().lower()
+        if kind not in {"", FORM_TYPE}:
+            return plain(UNSUPPORTED, f"A form is sent as {FORM_TYPE}.\n")
+        try:
+            submission = experiment.form.check(posted_fields(body(environ, MAX_FORM_BYTES)))
+        except BodyTooLarge as error:
+            return plain(TOO_LARGE, f"The form is too long: {error}.\n")
+        except (BadBody, NotAForm) as error:
+            return plain(BAD_REQUEST, f"The form could not be read: {error}.\n")
+        if submission.errors:
+            return self._shown_again(experiment, environ, submission, UNPROCESSABLE, "invalid")
+        return self._accepted(experiment, environ, experiment.form, submission)
+
+    def token(self, experiment: Experiment, environ: Environ) -> Reply:
+        """Give the token with which a server elsewhere may report this visitor's conversion later."""
+        assignment = self.visits.assignment(experiment, environ)
+        if assignment is None or not assignment.is_counted:
+            return _error(NOT_FOUND, "no visitor of this experiment")
+        document = json.dumps({"token": self.tokens.sign(assignment)})
+        return plain(OK, document, ("Vary", "Cookie"), content_type="application/json")
+
+    def _accepted(self, experiment: Experiment, environ: Environ, form: Form, submission: Submission) -> Reply:
+        assignment = self.visits.assignment(experiment, environ)
+        lead = self._lead(experiment, assignment, submission)
+        try:
+            self._write(self._converted(experiment, assignment, form.goals), lead)
+        except JournalUnavailable:
+            self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
+            return self._shown_again(experiment, environ, submission, UNAVAILABLE, "not_sent")
+        thanks = with_query(f"/p/{experiment.slug}/thanks", _query_of_page(experiment, environ))
+        return empty(SEE_OTHER, ("Location", thanks))
+
+    def _shown_again(
+        self, experiment: Experiment, environ: Environ, submission: Submission, status: str, message: str
+    ) -> Reply:
+        """Answer with the page the visitor came from, its form filled with what they sent."""
+        form_error = submission.form.messages[message]
+        answer = self.visits.arm_shown(experiment, environ).form or experiment.control.form
+        if answer is None:
+            return plain(status, "\n".join([form_error, *submission.errors.values(), ""]))
+        page = answer.page.filled(submission.places(form_error))
+        return Reply(status, answer.headers(len(page)), page)
+
+    def _count_click(self, experiment: Experiment, assignment: Assignment | None, goals: Iterable[str]) -> None:
+        try:
+            self._write(self._converted(experiment, assignment, goals))
+        except JournalUnavailable:
+            self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
+
+    def _converted(
+        self,
+        experiment: Experiment,
+        assignment: Assignment | None,
+        goals: Iterable[str],
+        *,
+        value: float | None = None,
+        event_id: str = "",
+    ) -> list[Conversion]:
+        """Give the conversions this makes: none without a counted visitor or after a goal's window."""
+        reached = [experiment.goals[key] for key in goals if key in experiment.goals]
+        if assignment is None or not assignment.is_counted:
+            if reached:
+                self.tallies.add(experiment.number, kinds.UNATTRIBUTED)
+            return []
+        at_ms = self.now_ms()
+        in_time = [goal for goal in reached if at_ms - assignment.exposed_ms <= goal.window_ms]
+        if len(in_time) < len(reached):
+            self.tallies.add(experiment.number, kinds.LATE)
+        return [
+            Conversion(
+                experiment=assignment.experiment,
+                visitor=assignment.visitor,
+                arm=assignment.arm,
+                epoch=assignment.epoch,
+                exposed_ms=assignment.exposed_ms,
+                goal=goal.key,
+                at_ms=at_ms,
+                value=value,
+                event_id=event_id,
+            )
+            for goal in in_time
+        ]
+
+    def _lead(self, experiment: Experiment, assignment: Assignment | None, submission: Submission) -> Lead:
+        is_counted = assignment is not None and assignment.is_counted
+        return Lead(
+            experiment=experiment.number,
+            visitor=assignment.visitor if assignment and is_counted else "",
+            arm=assignment.arm if assignment and is_counted else "",
+            at_ms=self.now_ms(),
+            lead_id=uuid4().hex,
+            fields=submission.values,
+        )
+
+    def _write(self, conversions: list[Conversion], lead: Lead | None = None) -> None:
+        """Write all of it in one go, so that a lead never stands without its conversion."""
+        lines = [lead.encode()] if lead else []
+        lines += [conversion.encode() for conversion in conversions]
+        if not lines:
+            return
+        self.journal.append(b"".join(lines))
+        self.tallies.count("leads", 1 if lead else 0)
+        self.tallies.count("conversions", len(conversions))
+
+
+def _query_of_page(experiment: Experiment, environ: Environ) -> str:
+    """Give the query string the page was visited with, without our own parameters."""
+    path = f"/p/{experiment.slug}/"
+    query = page_query(text(environ, "HTTP_REFERER"), host=text(environ, "HTTP_HOST"), path=path)
+    return "&".join(added_parameters(query, ()))
+
+
+def _error(status: str, reason: str) -> Reply:
+    extra = [("Retry-After", RETRY_SECONDS)] if status == UNAVAILABLE else []
+    return plain(status, json.dumps({"error": reason}), *extra, content_type="application/json")

@@ -1,0 +1,150 @@
+"""Turn a request for a page into an arm: who gets what, and what is written down before they get it.
+
+opted out, bot             control, uncounted
+valid cookie               its arm, uncounted: the exposure was counted when the cookie was made
+fetched ahead, HEAD        control, uncounted: nobody looks at it
+no cookie                  inside the traffic share: a new arm, journalled first, then answered
+                           outside: control, and a cookie that keeps them outside
+finished, promoted         everyone the control, everyone the winner
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from experiments.splitter import tallies as kinds
+from experiments.splitter.assignment import Split, numbers_of
+from experiments.splitter.attributes import attributes_of
+from experiments.splitter.bots import is_bot
+from experiments.splitter.clock import Milliseconds
+from experiments.splitter.cookies import OUTSIDE, Assignment, Signer, cookie_values
+from experiments.splitter.journal import Journal, JournalUnavailable
+from experiments.splitter.records import Exposure
+from experiments.splitter.requests import Environ, has_consented, has_opted_out, is_https, is_prefetch, text
+from experiments.splitter.responses import Reply
+from experiments.splitter.snapshot import Arm, Experiment
+from experiments.splitter.tallies import Tallies
+
+VISITOR_BYTES = 16
+# Hosts' clocks differ and are set back; a cookie from further in the future than this was not made by a sane clock.
+MAX_AHEAD_MS = 24 * 3600 * 1000
+
+
+def new_visitor() -> str:
+    """Give an id that nobody can guess."""
+    return os.urandom(VISITOR_BYTES).hex()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visits:
+    """Decides what a visitor sees."""
+
+    cookies: Signer
+    journal: Journal
+    tallies: Tallies
+    now_ms: Milliseconds
+    trusted_proxies: int = 0
+    new_visitor: Callable[[], str] = new_visitor
+
+    def page(self, experiment: Experiment, environ: Environ) -> Reply:
+        """Answer a request for the page."""
+        arm = experiment.everyone_gets or self._known(experiment, environ)
+        if arm is not None:
+            return _page_of(arm, environ)
+        reason = _reason_not_to_count(environ)
+        if reason:
+            self.tallies.add(experiment.number, reason)
+            return _page_of(experiment.control, environ)
+        if experiment.consent_required and not has_consented(environ):
+            return self._without_consent(experiment, environ)
+        if experiment.split is None:
+            self.tallies.add(experiment.number, kinds.PAUSED)
+            return _page_of(experiment.control, environ)
+        return self._first_visit(experiment, experiment.split, environ)
+
+    def arm_shown(self, experiment: Experiment, environ: Environ) -> Arm:
+        """Give the arm that the page would show to whoever is known by a cookie, and the control to others."""
+        return experiment.everyone_gets or self._known(experiment, environ) or experiment.control
+
+    def assignment(self, experiment: Experiment, environ: Environ) -> Assignment | None:
+        """Give the assignment that the visitor's cookie proves, or None for those who have or want none."""
+        cookies = text(environ, "HTTP_COOKIE")
+        if experiment.cookie not in cookies or has_opted_out(environ):
+            return None
+        if experiment.consent_required and not has_consented(environ):
+            return None
+        for value in cookie_values(cookies, experiment.cookie):
+            found = self.cookies.read(value)
+            if found and found.experiment == experiment.number and found.exposed_ms <= self.now_ms() + MAX_AHEAD_MS:
+                return found
+        return None
+
+    def _known(self, experiment: Experiment, environ: Environ) -> Arm | None:
+        """Give the arm a valid cookie stands for; the control if that arm is outside or no longer there."""
+        assignment = self.assignment(experiment, environ)
+        if assignment is None or is_bot(text(environ, "HTTP_USER_AGENT")):
+            return None
+        return experiment.arms.get(assignment.arm, experiment.control)
+
+    def _first_visit(self, experiment: Experiment, split: Split, environ: Environ) -> Reply:
+        visitor = self.new_visitor()
+        for_traffic, for_arm = numbers_of(visitor, experiment.salt)
+        is_outside = for_traffic >= experiment.traffic_share
+        assignment = Assignment(
+            visitor=visitor,
+            experiment=experiment.number,
+            arm=OUTSIDE if is_outside else split.arm_at(for_arm),
+            epoch=experiment.epoch,
+            exposed_ms=self.now_ms(),
+        )
+        if is_outside:
+            self.tallies.add(experiment.number, kinds.OUTSIDE)
+            return self._with_cookie(experiment, experiment.control, assignment, environ)
+        try:
+            self.journal.append(_exposure(assignment, environ))
+        except JournalUnavailable:
+            self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
+            return _page_of(experiment.control, environ)
+        self.tallies.count("exposures")
+        return self._with_cookie(experiment, experiment.arms[assignment.arm], assignment, environ)
+
+    def _with_cookie(self, experiment: Experiment, arm: Arm, assignment: Assignment, environ: Environ) -> Reply:
+        status, headers, body = _page_of(arm, environ)
+        secure = "; Secure" if is_https(environ, self.trusted_proxies) else ""
+        cookie = f"{experiment.cookie}={self.cookies.sign(assignment)}{experiment.cookie_attributes}{secure}"
+        return Reply(status, [*headers, ("Set-Cookie", cookie)], body)
+
+    def _without_consent(self, experiment: Experiment, environ: Environ) -> Reply:
+        """Answer with the control; whoever has withdrawn their consent loses the cookie."""
+        self.tallies.add(experiment.number, kinds.NO_CONSENT)
+        status, headers, body = _page_of(experiment.control, environ)
+        if f"{experiment.cookie}=" not in text(environ, "HTTP_COOKIE"):
+            return Reply(status, headers, body)
+        expired = f"{experiment.cookie}=; Max-Age=0; Path=/p/{experiment.slug}/; HttpOnly; SameSite=Lax"
+        return Reply(status, [*headers, ("Set-Cookie", expired)], body)
+
+
+def _reason_not_to_count(environ: Environ) -> str:
+    """Tell why a visitor who is not known stays unknown, or give the empty text."""
+    if is_bot(text(environ, "HTTP_USER_AGENT")):
+        return kinds.BOT
+    if has_opted_out(environ):
+        return kinds.OPTED_OUT
+    if is_prefetch(environ):
+        return kinds.PREFETCH
+    return kinds.HEAD if environ["REQUEST_METHOD"] == "HEAD" else ""
+
+
+def _page_of(arm: Arm, environ: Environ) -> Reply:
+    return arm.page.accepted_by(text(environ, "HTTP_ACCEPT_ENCODING"))
+
+
+def _exposure(assignment: Assignment, environ: Environ) -> bytes:
+    return Exposure(
+        experiment=assignment.experiment,
+        visitor=assignment.visitor,
+        arm=assignment.arm,
+        epoch=assignment.epoch,
+        exposed_ms=assignment.exposed_ms,
+        attributes=attributes_of(environ),
+    ).encode()

@@ -1,0 +1,58 @@
+"""What workers do for experiments. Each task loads, calls one function and ends; each may run twice without harm."""
+
+import logging
+from datetime import timedelta
+
+from celery import shared_task
+from django.utils import timezone
+
+from experiments import allocation, counting, deployment
+from experiments.models import Experiment
+from experiments.splitter.stores import StoreUnavailable
+from experiments.store import store
+
+logger = logging.getLogger(__name__)
+
+DEPLOYED_AFTER = timedelta(seconds=30)  # a start that took longer has lost its worker
+
+
+@shared_task(time_limit=120)
+def count() -> None:
+    """Count what visitors did since the last pass."""
+    try:
+        found = counting.count(store())
+    except StoreUnavailable as error:
+        logger.warning("counting waits for Redis: %s", error)
+        return
+    if found.records or found.refused or found.torn:
+        logger.info("counted: %s", found)
+
+
+@shared_task(time_limit=300)
+def deploy(experiment_id: int, reason: str) -> None:
+    """Render the experiment's arms and publish them."""
+    deployment.deploy(Experiment.objects.get(pk=experiment_id), reason=reason)
+
+
+@shared_task(time_limit=300)
+def review() -> None:
+    """Review the shares of every running experiment; publish those that changed."""
+    now = timezone.now()
+    for experiment in Experiment.objects.filter(status=Experiment.Status.RUNNING, deployment__isnull=False):
+        before = allocation.latest(experiment).epoch
+        if allocation.reallocate(experiment, now=now).epoch != before:
+            deployment.publish(experiment)
+
+
+@shared_task(time_limit=300)
+def republish() -> None:
+    """Refill Redis where it lost a snapshot, and repeat deployments and publications that failed."""
+    try:
+        for experiment in deployment.undeployed(before=timezone.now() - DEPLOYED_AFTER):
+            deployment.deploy(experiment, reason="started")
+        slugs = deployment.republish_missing()
+    except StoreUnavailable as error:
+        logger.warning("publishing waits for Redis: %s", error)
+        return
+    if slugs:
+        logger.info("published again: %s", ", ".join(slugs))

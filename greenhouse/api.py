@@ -1,0 +1,77 @@
+"""The API's root: who may call, and how errors look."""
+
+from http import HTTPStatus
+
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.security import HttpBearer
+
+from experiments import api as experiments_api
+from experiments.lifecycle import WrongStatus
+from experiments.models import APIToken
+from experiments.splitter.stores import StoreUnavailable
+from experiments.tokens import token_digest
+from variants.api import router as variants_router
+from variants.problems import Invalid, Problem, located, response
+
+BODY_PARTS = 2  # django-ninja locates a fault in the body under ("body", parameter name)
+
+
+class Token(HttpBearer):
+    """`Authorization: Bearer TOKEN`, made by `manage.py create_api_token`."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> APIToken | None:
+        tokens = APIToken.objects.select_related("user").filter(user__is_active=True)
+        found = tokens.filter(digest=token_digest(token)).first()
+        if found is not None:
+            request.user = found.user
+        return found
+
+
+api = NinjaAPI(title="Greenhouse", version="1", auth=Token(), docs_url=None, urls_namespace="api")
+api.add_router("", variants_router)
+api.add_router("", experiments_api.router)
+
+
+@api.exception_handler(Problem)
+def _problem(request: HttpRequest, error: Problem) -> HttpResponse:
+    return response(error)
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    faults = [
+        entry
+        for fault in error.errors
+        for entry in located([fault], skip=BODY_PARTS if fault["loc"][0] == "body" else 1)
+    ]
+    return response(Invalid(faults))
+
+
+@api.exception_handler(Http404)
+def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return response(Problem(HTTPStatus.NOT_FOUND, "There is nothing at this address."))
+
+
+@api.exception_handler(AuthenticationError)
+def _unauthorised(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    detail = "Send a valid token: Authorization: Bearer TOKEN. Make one with manage.py create_api_token."
+    answer = response(Problem(HTTPStatus.UNAUTHORIZED, detail))
+    answer["WWW-Authenticate"] = "Bearer"
+    return answer
+
+
+@api.exception_handler(HttpError)
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return response(Problem(HTTPStatus(error.status_code), str(error)))
+
+
+@api.exception_handler(WrongStatus)
+def _wrong_status(request: HttpRequest, error: WrongStatus) -> HttpResponse:
+    return response(experiments_api.wrong_status(error))
+
+
+@api.exception_handler(StoreUnavailable)
+def _store_unavailable(request: HttpRequest, error: StoreUnavailable) -> HttpResponse:
+    return response(experiments_api.store_unavailable(error))

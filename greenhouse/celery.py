@@ -1,0 +1,67 @@
+"""The Celery application and the whole timetable.
+
+Three queues, so that a slow model never delays a count: `counting`, `deployment`, `model`.
+"""
+
+import os
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenhouse.settings")
+
+app = Celery("greenhouse")
+broker_url = settings.REDIS_URL.replace("unix://", "redis+socket://", 1)
+
+# kombu looks for the messages of killed workers every `unacked_restore_interval` x `unacked_restore_throttle` seconds
+# (10 x 10 by default); with 1 x 1 a killed worker's task is run again about ten seconds after its visibility timeout.
+VISIBILITY_SECONDS = 600
+TICK_EXPIRES_SECONDS = 5  # a tick that waited this long is overtaken by the next one
+
+app.conf.update(
+    broker_url=broker_url,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={
+        "visibility_timeout": VISIBILITY_SECONDS,
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+        "socket_keepalive": True,
+    },
+    accept_content=["json"],
+    task_serializer="json",
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    task_routes={
+        "experiments.tasks.count": {"queue": "counting"},
+        "experiments.tasks.*": {"queue": "deployment"},
+        "variants.tasks.*": {"queue": "model"},
+    },
+    timezone="UTC",
+    beat_schedule={
+        "count": {
+            "task": "experiments.tasks.count",
+            "schedule": settings.ENVIRONMENT.count_every_seconds,
+            "options": {"expires": TICK_EXPIRES_SECONDS},
+        },
+        "review": {
+            "task": "experiments.tasks.review",
+            "schedule": settings.ENVIRONMENT.review_every_seconds,
+            "options": {"expires": settings.ENVIRONMENT.review_every_seconds},
+        },
+        "rescue": {
+            "task": "variants.tasks.rescue",
+            "schedule": 10.0,
+            "options": {"expires": 10},
+        },
+        "republish": {
+            "task": "experiments.tasks.republish",
+            "schedule": 10.0,
+            "options": {"expires": 10},
+        },
+    },
+    beat_schedule_filename=str(settings.STATE_DIR / "celerybeat-schedule"),
+)
+app.autodiscover_tasks(["experiments", "variants"])

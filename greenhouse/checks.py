@@ -1,0 +1,108 @@
+"""Turn faults of the environment into messages of `manage.py check`, each with an id and what to do about it.
+
+greenhouse.E001  a variable cannot be understood        greenhouse.W001  a base address, but no key
+greenhouse.E002  SECRET_KEY is missing                  greenhouse.W002  a base address, but no model
+greenhouse.E003  PUBLIC_URL is not an address           greenhouse.W003  TLS, but no trusted proxy
+greenhouse.E004  DEBUG in public                        greenhouse.W004  shares may change before a review
+greenhouse.E005  REDIS_URL is not Redis's
+"""
+
+import os
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name for it
+
+from experiments.splitter.config import BadSetting, from_environ
+from greenhouse.environment import Environment
+
+REDIS_SCHEMES = {"redis", "rediss", "unix"}
+README = "README.md lists every variable with its default."
+
+
+@register()
+def check_environment(**_kwargs: object) -> list[CheckMessage]:
+    environment: Environment = settings.ENVIRONMENT
+    found = [Error(problem, hint=README, id="greenhouse.E001") for problem in settings.ENVIRONMENT_PROBLEMS]
+    return [
+        *found,
+        *_visitor_tier(),
+        *_secret_key(),
+        *_addresses(environment),
+        *_model(environment),
+        *_pace(environment),
+    ]
+
+
+def _visitor_tier() -> Iterator[CheckMessage]:
+    try:
+        from_environ({**os.environ, "SECRET_KEY": settings.SECRET_KEY})
+    except BadSetting as error:
+        yield Error(str(error), hint=README, id="greenhouse.E001")
+
+
+def _secret_key() -> Iterator[CheckMessage]:
+    if not settings.SECRET_KEY_IS_SET:
+        yield Error(
+            "SECRET_KEY is not set: cookies and logins cannot be signed with a key that outlives the process.",
+            hint="Set it to 50 random characters and keep it: visitors lose their arms when it changes. "
+            "`manage.py up` makes one for its folder by itself.",
+            id="greenhouse.E002",
+        )
+
+
+def _addresses(environment: Environment) -> Iterator[CheckMessage]:
+    address = urlsplit(environment.public_url)
+    is_address = address.scheme in {"http", "https"} and address.hostname and address.path in {"", "/"}
+    if environment.public_url and not is_address:
+        yield Error(
+            f"PUBLIC_URL is {environment.public_url!r}, which is not the address of a site.",
+            hint="Give scheme and host, such as https://pages.example.com.",
+            id="greenhouse.E003",
+        )
+    if environment.debug and environment.public_url:
+        yield Error(
+            "DEBUG is on and PUBLIC_URL is set: error pages would show settings and code to everybody.",
+            hint="Unset DEBUG.",
+            id="greenhouse.E004",
+        )
+    if environment.redis_url and urlsplit(environment.redis_url).scheme not in REDIS_SCHEMES:
+        yield Error(
+            f"REDIS_URL starts with none of {', '.join(sorted(f'{scheme}://' for scheme in REDIS_SCHEMES))}.",
+            hint="Such as redis://:password@host:6379/0. Leave it out to use the embedded Redis.",
+            id="greenhouse.E005",
+        )
+    if settings.OVER_TLS and not environment.trusted_proxy_count:
+        yield Warning(
+            "PUBLIC_URL is https://, but TRUSTED_PROXY_COUNT is 0: every request looks unencrypted, so that the "
+            "console redirects to itself for ever.",
+            hint="Set TRUSTED_PROXY_COUNT to the number of proxies in front, usually 1.",
+            id="greenhouse.W003",
+        )
+
+
+def _model(environment: Environment) -> Iterator[CheckMessage]:
+    if not environment.openai_base_url:
+        return
+    if not environment.openai_api_key:
+        yield Warning(
+            "OPENAI_BASE_URL is set, but OPENAI_API_KEY is not: pages are written by the offline twin.",
+            hint="If your server needs no key, set OPENAI_API_KEY to any word.",
+            id="greenhouse.W001",
+        )
+    if "openai_model" not in environment.model_fields_set:
+        yield Warning(
+            f"OPENAI_BASE_URL is set, but OPENAI_MODEL is not: {environment.openai_model!r} is asked for.",
+            hint="Name a model that your server has.",
+            id="greenhouse.W002",
+        )
+
+
+def _pace(environment: Environment) -> Iterator[CheckMessage]:
+    if 0 < environment.shares_change_every_seconds < environment.review_every_seconds:
+        yield Warning(
+            "SHARES_CHANGE_EVERY_SECONDS is below REVIEW_EVERY_SECONDS, and shares change only when they are reviewed.",
+            hint="Lower REVIEW_EVERY_SECONDS as well.",
+            id="greenhouse.W004",
+        )

@@ -1,0 +1,132 @@
+"""`manage.py demo`: Greenhouse with a sample experiment and simulated visitors, to watch the bandit at work."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from experiments.demo.demonstration import (
+    GOAL,
+    Counted,
+    DemonstrationFailed,
+    hidden_rates,
+    plant,
+    progress,
+    settle,
+)
+from experiments.demo.visitors import Crowd, Goal, Interrupted, PageUnavailable, Sent, send
+from experiments.models import Experiment
+from experiments.reporting.share import share_url
+from greenhouse.house import CannotStart, Welcome, announce, page_answers, run, say, wait_until
+from greenhouse.supervisor import ReleaseFailed, Supervisor
+
+# Reviews are a minute apart in earnest; here they are to be watched.
+PACE = {"REVIEW_EVERY_SECONDS": "3", "SHARES_CHANGE_EVERY_SECONDS": "3"}
+DEFAULT_VISITORS = 20_000
+DEFAULT_VARIANTS = 12
+VISITS_SECONDS = 100.0  # thirty reviews of the shares
+FEWEST_PER_SECOND = 50.0
+CONCURRENCY = 8
+PROGRESS_SECONDS = 10.0
+
+
+def whole_number(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise CommandError(f"{name} must be a whole number of at least 1, got {text!r}.")
+    return int(text)
+
+
+def demonstrate(welcome: Welcome, supervisor: Supervisor) -> None:
+    try:
+        show(welcome, supervisor)
+    except Interrupted:
+        return
+    finally:
+        connection.close()
+
+
+def show(welcome: Welcome, supervisor: Supervisor) -> None:
+    if not settings.ENVIRONMENT.openai_api_key:
+        say("OPENAI_API_KEY is not set: the offline twin writes the pages, from formulas rather than by a model.")
+    user = User.objects.get(username=welcome.username)
+    variants = whole_number("VARIANTS", DEFAULT_VARIANTS)
+    experiment = plant(by=user, variants=variants, say=say, stopping=supervisor.stopping)
+    path = f"/p/{experiment.slug}/"
+    wait_until("the page", lambda: page_answers(settings.ENVIRONMENT.port, f"{path}thanks"), supervisor)
+    page, report = f"{welcome.url}{path}", share_url(experiment, by=user)
+    announce("READY", {**asdict(welcome), "page": page, "report": report, "experiment_id": experiment.pk})
+    arms = list(experiment.arms.values_list("key", flat=True))
+    control = experiment.arms.get(variant__is_control=True).key
+    rates = hidden_rates(arms, control=control, seed=experiment.pk)
+    sent = send_visitors(experiment, rates, supervisor.stopping)
+    tell_settled(settle(experiment, sent, stopping=supervisor.stopping), rates, sent)
+
+
+def send_visitors(experiment: Experiment, rates: dict[str, float], stopping: threading.Event) -> Sent:
+    visitors = whole_number("VISITORS", DEFAULT_VISITORS)
+    sent = Sent()
+    crowd = Crowd(
+        # Past any proxy: the visitors are on this machine.
+        url=f"http://127.0.0.1:{settings.ENVIRONMENT.port}/p/{experiment.slug}/",
+        visitors=visitors,
+        rates=rates,
+        goal=Goal(key=GOAL, kind="form"),
+        seed=experiment.pk,
+        concurrency=CONCURRENCY,
+        visitors_per_second=max(FEWEST_PER_SECOND, visitors / VISITS_SECONDS),
+    )
+    say(f"{visitors:,} visitors come, {crowd.visitors_per_second:g} a second; each page has a hidden rate of its own.")
+    with ThreadPoolExecutor(1, "crowd") as executor:
+        coming = executor.submit(send, crowd, sent, stopping=stopping)
+        over = threading.Event()
+        coming.add_done_callback(lambda _: over.set())
+        while not over.wait(PROGRESS_SECONDS):
+            say(progress(experiment, sent.visitors))
+        coming.result()
+    return sent
+
+
+def tell_settled(result: Counted, rates: dict[str, float], sent: Sent) -> None:
+    best = max(rates, key=lambda arm: rates[arm])
+    if not result.agrees:
+        say("What was sent and what was counted differ; see SETTLED.")
+    announce(
+        "SETTLED",
+        {
+            "sent": result.sent,
+            "counted": result.counted,
+            "rates": rates,
+            "shares": result.shares,
+            "best": best,
+            "unanswered": {
+                "pages": result.unanswered_pages,
+                "of_these_counted": result.unanswered_but_counted,
+                "conversions_sent_again": sent.repeated,
+            },
+        },
+    )
+    say(
+        f"{best} has the highest hidden rate, {rates[best]:.1%}, and gets {result.shares.get(best, 0):.0%} of visitors."
+    )
+    say("No more visitors are sent. Look around; Ctrl-C stops everything.")
+
+
+class Command(BaseCommand):
+    help = "Start everything with a sample experiment and simulated visitors (PORT, VISITORS, VARIANTS)."
+    requires_system_checks = ()
+
+    def handle(self, *_args: object, **_options: object) -> None:
+        for name, seconds in PACE.items():
+            os.environ.setdefault(name, seconds)
+        whole_number("VISITORS", DEFAULT_VISITORS)
+        whole_number("VARIANTS", DEFAULT_VARIANTS)
+        try:
+            run(demonstrate)
+        except (CannotStart, ReleaseFailed, DemonstrationFailed, PageUnavailable) as error:
+            raise CommandError(str(error)) from error

@@ -1,0 +1,41 @@
+"""Every address Django answers; visitors' own are the splitter's (experiments/splitter)."""
+
+from collections.abc import Collection, Iterable
+from typing import cast
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from django.utils.csp import CSP
+from django.views.decorators.csp import csp_override
+
+from experiments.console.previews import preview
+from greenhouse.api import api
+
+# Alpine, which drives Unfold's menus, compiles its attributes at run time and sets styles; nothing outside the console
+# gets this policy.
+CONSOLE_CSP = {
+    **cast("dict[str, Collection[str]]", settings.SECURE_CSP),
+    "script-src": [CSP.SELF, CSP.UNSAFE_EVAL],
+    "style-src": [CSP.SELF, CSP.UNSAFE_INLINE],
+}
+
+
+def with_console_policy(patterns: Iterable[URLPattern | URLResolver]) -> None:
+    """Give every view below `patterns` the console's Content-Security-Policy."""
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            with_console_policy(pattern.url_patterns)
+        else:
+            pattern.callback = csp_override(CONSOLE_CSP)(pattern.callback)
+
+
+console = path("console/", admin.site.urls)
+with_console_policy([console])
+
+urlpatterns = [
+    console,
+    path("p/<slug:slug>/", preview, name="preview"),
+    path("api/v1/", api.urls),
+    path("", include("experiments.urls")),
+]

@@ -1,0 +1,134 @@
+import json
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from experiments.models import Arm, Experiment
+from experiments.reporting import wording
+from experiments.reporting.share import share_url
+from tests.experiments.reporting.made import make_counted
+from tests.factories import make_experiment, make_running
+
+pytestmark = pytest.mark.django_db
+
+PAGES = ["report/", "report.json", "report.csv", "leads.csv"]
+
+
+class Shown(HTMLParser):
+    """Collects what the page shows: text and exact value of each field of each arm, and of each key number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: dict[tuple[str, str], str] = {}
+        self.values: dict[tuple[str, str], str] = {}
+        self.arm, self.field = "", ""
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.arm = found.get("data-arm", "" if tag in {"table", "section"} else self.arm)
+        self.field = found.get("data-field") or found.get("data-key") or self.field
+        if "data-value" in found:
+            self.values[self.arm, self.field] = found["data-value"]
+
+    def handle_data(self, data):
+        place = self.arm, self.field
+        self.texts[place] = f"{self.texts.get(place, '')} {data.strip()}".strip()
+
+
+def shown_and_told(experiment: Experiment) -> tuple[Shown, dict[str, Any]]:
+    address = share_url(experiment, by=None).split("/", 3)[3]
+    shown = Shown()
+    shown.feed(Client().get(f"/{address}").content.decode())
+    return shown, json.loads(Client().get(f"/{address}report.json").content)
+
+
+def make_reported() -> Experiment:
+    experiment = make_counted([(4000, 120), (4100, 161), (12, 0), (0, 0)])
+    experiment.arms.filter(key="v3").update(status=Arm.Status.RETIRED)
+    return experiment
+
+
+def test_what_the_page_shows_equals_the_json_to_the_digit():
+    shown, told = shown_and_told(make_reported())
+    assert len(told["arms"]) == 4
+    for arm in told["arms"]:
+        for field in ("exposures", "conversions", "rate", "probability_best", "lift", "lift_raw", "share"):
+            exact = shown.values[arm["key"], field]
+            assert json.loads(exact or "null") == arm[field], (arm["key"], field)
+
+
+def test_what_the_page_says_is_the_json_in_words():
+    shown, told = shown_and_told(make_reported())
+    for arm in told["arms"][:2]:
+        interval = tuple(arm["rate_interval"])
+        assert shown.texts[arm["key"], "rate"] == wording.rate(arm["rate"], interval)
+        assert shown.texts[arm["key"], "rate_interval"] == wording.rate_interval(interval)
+        assert shown.texts[arm["key"], "exposures"] == wording.whole(arm["exposures"])
+        assert shown.texts[arm["key"], "probability_best"] == wording.chance(arm["probability_best"])
+    assert shown.texts["", "verdict"].startswith(told["verdict"]["text"])
+    assert json.loads(shown.values["", "exposures"]) == sum(arm["exposures"] for arm in told["arms"])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_who_is_not_logged_in_is_sent_to_the_login(client, page):
+    answer = client.get(f"/experiments/{make_running().pk}/{page}")
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/console/login/")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_who_may_not_see_it_cannot_tell_whether_it_exists(client, stranger, page):
+    client.force_login(stranger)
+    here, nowhere = (client.get(f"/experiments/{pk}/{page}") for pk in (make_running().pk, 999_999))
+    assert (here.status_code, nowhere.status_code) == (403, 403)
+    assert here.content == nowhere.content
+
+
+def test_who_may_see_experiments_sees_reports_but_no_leads(client, stranger):
+    stranger.user_permissions.add(Permission.objects.get(codename="view_experiment"))
+    client.force_login(User.objects.get(pk=stranger.pk))
+    pk = make_running().pk
+    assert [client.get(f"/experiments/{pk}/{page}").status_code for page in PAGES] == [200, 200, 200, 403]
+    assert b"leads.csv" not in client.get(f"/experiments/{pk}/report/").content
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_owner_gets_every_form_of_the_report_and_no_cache_keeps_it(client, owner, page):
+    client.force_login(owner)
+    answer = client.get(f"/experiments/{make_running().pk}/{page}")
+    assert (answer.status_code, answer["Cache-Control"]) == (200, "private, no-store")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_report_is_only_read(client, owner, page):
+    client.force_login(owner)
+    assert client.post(f"/experiments/{make_running().pk}/{page}").status_code == 405
+
+
+def test_a_draft_has_a_report_that_says_so(client, owner):
+    client.force_login(owner)
+    assert "Not started yet" in client.get(f"/experiments/{make_experiment().pk}/report/").content.decode()
+
+
+def test_a_hostile_name_is_shown_as_text(client, owner):
+    client.force_login(owner)
+    experiment = make_counted([(100, 3), (100, 9)], name="<script>alert(1)</script>")
+    experiment.nursery.variants.update(name="<img src=x onerror=alert(2)>")
+    body = client.get(f"/experiments/{experiment.pk}/report/").content.decode()
+    assert "<script>alert" not in body
+    assert "<img src=x" not in body
+
+
+def test_conversions_counted_before_their_exposures_break_nothing(client, owner):
+    client.force_login(owner)
+    assert client.get(f"/experiments/{make_counted([(1, 3), (5, 0)]).pk}/report/").status_code == 200
+
+
+def test_a_shares_history_of_a_hundred_arms_takes_a_handful_of_queries(client, owner, django_assert_max_num_queries):
+    client.force_login(owner)
+    pk = make_counted([(50, 2)] * 100).pk
+    with django_assert_max_num_queries(20):
+        client.get(f"/experiments/{pk}/report/")

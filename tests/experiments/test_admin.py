@@ -1,0 +1,619 @@
+"""The console as its people meet it: who may do what, and what each step leaves behind."""
+
+import base64
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, User
+from django.core import signing
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from experiments import deployment, lifecycle
+from experiments.console.previews import SALT, preview_url
+from experiments.models import EXPOSURES, EpochCount, Experiment, Goal, Lead
+from experiments.splitter.stores import MemoryStore
+from tests.factories import make_brief, make_experiment, make_running, page
+from variants import review
+from variants.models import Brand, Brief, Generation, Image, Variant
+
+PASSWORD = "a-long-enough-password"
+
+type Cast = Callable[[str], Client]
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    """Log somebody in by their role; "stranger" opens the console and may do nothing."""
+
+    def logged_in(role: str) -> Client:
+        user = User.objects.create_user(role.lower(), password=PASSWORD, is_staff=True)
+        if role == "superuser":
+            User.objects.filter(pk=user.pk).update(is_superuser=True)
+        elif role != "stranger":
+            user.groups.add(Group.objects.get(name=role))
+        client = Client()
+        client.force_login(User.objects.get(pk=user.pk))
+        return client
+
+    return logged_in
+
+
+@pytest.fixture
+def draft(db: None) -> Experiment:
+    """An experiment with three drafts to review, the first of them the control."""
+    experiment = make_experiment(arms=0, name="Spring offer", slug="spring-offer")
+    for headline in ("Red headline", "Green headline", "Blue headline"):
+        review.add_variant(experiment.nursery, page(headline), is_control=headline.startswith("Red"))
+    return experiment
+
+
+def url(name: str, *args: object) -> str:
+    return reverse(f"admin:experiments_{name}", args=args)
+
+
+def text(client: Client, address: str) -> str:
+    return client.get(address, follow=True).content.decode()
+
+
+def snapshot_of_database() -> dict[str, list[Any]]:
+    """Return every row of our own tables."""
+    models = [model for app in ("variants", "experiments") for model in apps.get_app_config(app).get_models()]
+    models.append(LogEntry)
+    return {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}
+
+
+# --- who may do what ------------------------------------------------------------------------------------------------
+
+SEE, WRITE, JUDGE, RUN = "see", "write", "judge", "run"
+MAY = {
+    "Author": {SEE, WRITE},
+    "Approver": {SEE, JUDGE, RUN},
+    "Viewer": {SEE},
+    "stranger": set(),
+    "superuser": {SEE, WRITE, JUDGE, RUN},
+}
+POSTS = {
+    "experiment_grow": WRITE, "experiment_decide": JUDGE, "experiment_step": RUN, "experiment_promote": RUN,
+    "experiment_roll_back": RUN, "experiment_renew": RUN, "variant_write": WRITE,
+    "variant_copy": WRITE, "variant_control": WRITE,
+}  # fmt: skip
+GETS = {"experiment_workbench": SEE, "experiment_progress": SEE, "experiment_timeline": SEE, "variant_edit": WRITE}
+SHARED = {"experiment_share"}  # Authors and Approvers may; it has a test of its own
+ADMINS_OWN = {"experiment_changelist", "experiment_add", "experiment_history", "experiment_delete", "experiment_change"}
+
+
+def workbench_names() -> set[str]:
+    registered = admin.site.get_model_admin(Experiment).get_urls()
+    return {pattern.name.removeprefix("experiments_") for pattern in registered if pattern.name}
+
+
+def address_of(name: str, experiment: Experiment) -> str:
+    variant = experiment.nursery.variants.first()
+    assert variant is not None
+    of_variant = name in {"variant_edit", "variant_copy", "variant_control"}
+    return url(name, experiment.pk, *([variant.pk] if of_variant else []))
+
+
+def test_every_address_of_the_workbench_has_a_rule_here():
+    assert workbench_names() == {*POSTS, *GETS, *SHARED, *ADMINS_OWN}
+
+
+@pytest.mark.parametrize("role", MAY)
+def test_each_role_may_do_what_it_is_for_and_nothing_else(role: str, cast: Cast, draft: Experiment):
+    client = cast(role)
+    refused = {name: client.post(address_of(name, draft)).status_code == 403 for name in POSTS}
+    refused |= {name: client.get(address_of(name, draft)).status_code == 403 for name in GETS}
+    assert refused == {name: need not in MAY[role] for name, need in {**POSTS, **GETS}.items()}
+
+
+@pytest.mark.parametrize("role", MAY)
+def test_the_page_shows_a_button_only_to_those_who_may_press_it(role: str, cast: Cast, draft: Experiment):
+    body = text(cast(role), url("experiment_workbench", draft.pk))
+    shown = {
+        WRITE: "Grow them" in body,
+        JUDGE: 'value="approve"' in body,
+        RUN: 'value="start"' in body,
+    }
+    assert shown == {need: need in MAY[role] for need in shown}
+
+
+def test_a_refusal_tells_nothing_about_what_exists(cast: Cast, draft: Experiment):
+    client = cast("stranger")
+    known, unknown = client.get(url("experiment_workbench", draft.pk)), client.get(url("experiment_workbench", 4711))
+    assert (known.status_code, known.content) == (unknown.status_code, unknown.content) == (403, known.content)
+
+
+def test_people_without_an_account_are_sent_to_the_login(client: Client, draft: Experiment):
+    answer = client.get(url("experiment_workbench", draft.pk))
+    assert answer.status_code == 302
+    assert answer.url.startswith("/console/login/")  # type: ignore[attr-defined]  # of a redirect
+
+
+@pytest.mark.parametrize(("role", "status"), [("Author", 200), ("Approver", 200), ("Viewer", 403)])
+def test_leads_are_not_for_viewers(role: str, status: int, cast: Cast, draft: Experiment):
+    assert cast(role).get(url("lead_changelist")).status_code == status
+
+
+def test_nobody_can_change_a_lead(cast: Cast, draft: Experiment):
+    lead = Lead.objects.create(lead_id="1", experiment=draft, values={"email": "a@b.c"}, submitted_at=timezone.now())
+    client = cast("superuser")
+    client.post(url("lead_change", lead.pk), {"values": "{}"})
+    client.post(url("lead_delete", lead.pk), {"post": "yes"})
+    assert Lead.objects.get().values == {"email": "a@b.c"}
+
+
+def test_viewers_may_not_share_a_report(cast: Cast, draft: Experiment):
+    assert cast("Viewer").post(url("experiment_share", draft.pk)).status_code == 403
+
+
+def test_a_shared_link_opens_the_report_without_an_account(cast: Cast, draft: Experiment):
+    answer = cast("Author").post(url("experiment_share", draft.pk), headers={"HX-Request": "true"})
+    found = re.search(r'data-copy="(?:https?://[^/]+)(/r/[^"]+)"', answer.content.decode())
+    assert found is not None
+    assert Client().get(found[1]).status_code == 200
+
+
+# --- GETs and forgery -----------------------------------------------------------------------------------------------
+
+
+def all_console_addresses(experiment: Experiment) -> list[str]:
+    variant = experiment.nursery.variants.first()
+    assert variant is not None
+    names = [*POSTS, *GETS, *SHARED]
+    brief = experiment.nursery.brief
+    return [
+        "/console/",
+        url("experiment_changelist"), url("experiment_add"), url("experiment_change", experiment.pk),
+        url("experiment_history", experiment.pk), url("experiment_delete", experiment.pk), url("lead_changelist"),
+        reverse("admin:variants_brief_changelist"), reverse("admin:variants_brief_add"),
+        reverse("admin:variants_brief_change", args=[brief.pk]), reverse("admin:variants_brand_changelist"),
+        reverse("admin:variants_brand_change", args=[brief.brand_id]), reverse("admin:auth_user_changelist"),
+        reverse("admin:auth_user_add"), reverse("admin:auth_group_changelist"),
+        *(address_of(name, experiment) for name in names),
+        preview_url(experiment, variant.pk),
+    ]  # fmt: skip
+
+
+def test_looking_changes_nothing(cast: Cast, draft: Experiment):
+    client = cast("superuser")
+    before = snapshot_of_database()
+    answers = {address: client.get(address).status_code for address in all_console_addresses(draft)}
+    assert snapshot_of_database() == before
+    assert set(answers.values()) <= {200, 302, 405}
+
+
+@pytest.mark.parametrize("name", [*POSTS, *SHARED])
+def test_a_form_from_another_site_is_refused(name: str, draft: Experiment):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("ada", password=PASSWORD))
+    before = snapshot_of_database()
+    assert client.post(address_of(name, draft)).status_code == 403
+    assert snapshot_of_database() == before
+
+
+def test_only_the_console_may_compile_attributes(cast: Cast, draft: Experiment):
+    variant = draft.nursery.variants.first()
+    assert variant is not None
+    console = cast("superuser").get("/console/").headers["Content-Security-Policy"]
+    shown = Client().get(preview_url(draft, variant.pk)).headers["Content-Security-Policy"]
+    assert "script-src 'self' 'unsafe-eval'" in console
+    assert "frame-ancestors 'none'" in console
+    assert "unsafe" not in shown
+    assert "script-src" not in shown
+
+
+# --- the journey ----------------------------------------------------------------------------------------------------
+
+
+def test_a_new_experiment_gets_its_nursery_and_the_goal_its_brief_asks_for(cast: Cast):
+    brief = make_brief(call_to_action_kind="link", call_to_action_url="https://example.com/buy")
+    client = cast("Author")
+    answer = client.post(url("experiment_add"), new_experiment(brief), follow=True)
+    experiment = Experiment.objects.get()
+    assert experiment.nursery.brief == brief
+    assert (experiment.control_share, experiment.traffic_share) == (0.15, 1.0)
+    assert list(experiment.goals.values_list("kind", "is_primary")) == [("click", True)]
+    assert answer.redirect_chain[-1][0] == url("experiment_workbench", experiment.pk)
+
+
+def new_experiment(brief: Brief, **changes: str) -> dict[str, str]:
+    return {
+        "name": "Spring offer", "slug": "spring-offer", "brief": str(brief.pk), "policy": "earn", "control_share": "15",
+        "traffic_share": "100 %", "planned_days": "14", "visitors_per_day": "", "currency": "USD",
+        "has_arm_budget": "on", "goals-TOTAL_FORMS": "0", "goals-INITIAL_FORMS": "0", **changes,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"slug": "Spring Offer"}, "Use small letters, digits and hyphens"),
+        ({"slug": "taken"}, "Another experiment has this address"),
+        ({"control_share": "95"}, "Write at most 90 %."),
+        ({"traffic_share": "0"}, "Write at least 0.1 %."),
+    ],
+)
+def test_what_is_wrong_with_the_settings_is_said_in_words(changes: dict[str, str], words: str, cast: Cast):
+    make_experiment(slug="taken")
+    answer = cast("Author").post(url("experiment_add"), new_experiment(make_brief(), **changes))
+    assert words in answer.content.decode()
+    assert Experiment.objects.count() == 1
+
+
+def test_without_a_brief_a_new_experiment_begins_with_one(cast: Cast):
+    answer = cast("Author").get(url("experiment_add"))
+    assert answer.status_code == 302
+    assert answer.url == reverse("admin:variants_brief_add")  # type: ignore[attr-defined]  # of a redirect
+
+
+def test_two_deciding_goals_are_refused(cast: Cast, draft: Experiment):
+    goal = draft.goals.get()
+    rows = {
+        "goals-TOTAL_FORMS": "2", "goals-INITIAL_FORMS": "1", "goals-0-id": str(goal.pk),
+        "goals-0-experiment": str(draft.pk), "goals-0-key": "signup", "goals-0-kind": "form", "goals-0-link": "cta",
+        "goals-0-window_hours": "168", "goals-0-is_primary": "on", "goals-1-experiment": str(draft.pk),
+        "goals-1-key": "visit", "goals-1-kind": "event", "goals-1-link": "cta", "goals-1-window_hours": "24",
+        "goals-1-is_primary": "on",
+    }  # fmt: skip
+    answer = cast("Author").post(url("experiment_change", draft.pk), {**new_experiment(draft.nursery.brief), **rows})
+    assert "exactly one goal" in answer.content.decode()
+    assert Goal.objects.count() == 1
+
+
+def test_another_goal_can_be_made_the_deciding_one(cast: Cast, draft: Experiment):
+    first = draft.goals.get()
+    second = Goal.objects.create(experiment=draft, key="visit", kind="event")
+    rows = {"goals-TOTAL_FORMS": "2", "goals-INITIAL_FORMS": "2"}
+    # The one that begins to decide is saved before the one that ceases to.
+    for place, (goal, decides) in enumerate([(second, "on"), (first, "")]):
+        values = {"id": goal.pk, "experiment": draft.pk, "key": goal.key, "kind": goal.kind, "link": "cta",
+                  "window_hours": 24, **({"is_primary": "on"} if decides else {})}  # fmt: skip
+        rows |= {f"goals-{place}-{name}": str(value) for name, value in values.items()}
+    cast("Author").post(url("experiment_change", draft.pk), {**new_experiment(draft.nursery.brief), **rows})
+    assert draft.goals.get(is_primary=True) == second
+
+
+def test_growing_asks_for_variants_within_the_budget(cast: Cast, draft: Experiment):
+    cast("Author").post(url("experiment_grow", draft.pk), {"count": "12", "budget": "2.50"})
+    asked = Generation.objects.get()
+    assert (asked.requested, asked.budget_micro_usd) == (12, 2_500_000)
+    assert asked.requested_by == User.objects.get(username="author")
+
+
+@pytest.mark.parametrize(("count", "words"), [("501", "at most 500"), ("0", "at least one"), ("many", "in digits")])
+def test_a_wrong_number_of_variants_is_answered_in_words(count: str, words: str, cast: Cast, draft: Experiment):
+    answer = cast("Author").post(url("experiment_grow", draft.pk), {"count": count}, follow=True)
+    assert words in answer.content.decode()
+    assert not Generation.objects.exists()
+
+
+def test_progress_brings_only_the_cards_made_since(cast: Cast, draft: Experiment):
+    Generation.objects.create(nursery=draft.nursery, requested=9, accepted=3, duplicates=1, status="running")
+    body = text(cast("Author"), url("experiment_progress", draft.pk) + "?after=2")
+    assert "Writing: 3 of 9" in body
+    assert "Blue headline" in body
+    assert "Green headline" not in body
+    assert "after=3" in body
+
+
+def test_approving_in_bulk_takes_what_was_ticked(cast: Cast, draft: Experiment):
+    first, second, third = draft.nursery.variants.all()
+    cast("Approver").post(
+        url("experiment_decide", draft.pk), {"decision": "approve", "variant": [str(first.pk), str(third.pk)]}
+    )
+    assert list(draft.nursery.variants.values_list("status", flat=True)) == ["approved", "draft", "approved"]
+    assert second.status == "draft"
+
+
+def test_one_button_decides_about_one_variant_whatever_is_ticked(cast: Cast, draft: Experiment):
+    first, second, _ = draft.nursery.variants.all()
+    body = {"decision": f"reject:{second.pk}", "variant": [str(first.pk)]}
+    cast("Approver").post(url("experiment_decide", draft.pk), body)
+    assert list(draft.nursery.variants.values_list("status", flat=True)) == ["draft", "rejected", "draft"]
+
+
+def test_variants_of_another_experiment_cannot_be_decided_here(cast: Cast, draft: Experiment):
+    other = make_experiment(arms=0)
+    foreign = review.add_variant(other.nursery, page("Foreign"))
+    cast("Approver").post(url("experiment_decide", draft.pk), {"decision": "approve", "variant": [str(foreign.pk)]})
+    foreign.refresh_from_db()
+    assert foreign.status == Variant.Status.DRAFT
+
+
+def test_what_a_gate_found_stands_in_the_way_and_is_shown(cast: Cast, draft: Experiment):
+    Brief.objects.update(never_say=["Green headline"])
+    second = draft.nursery.variants.get(number=2)
+    answer = cast("Approver").post(
+        url("experiment_decide", draft.pk), {"decision": f"approve:{second.pk}"}, headers={"HX-Request": "true"}
+    )
+    assert "cannot be approved" in answer.content.decode()
+    assert "Green headline" in answer.content.decode()
+    second.refresh_from_db()
+    assert second.status == Variant.Status.DRAFT
+
+
+def test_every_step_is_written_down_with_who_and_what(cast: Cast, draft: Experiment):
+    first = draft.nursery.variants.get(number=1)
+    cast("Approver").post(url("experiment_decide", draft.pk), {"decision": "approve", "variant": str(first.pk)})
+    entry = LogEntry.objects.get()
+    assert (entry.user.username, entry.change_message) == ("approver", "Approved “Red headline”.")
+    assert "Approved “Red headline”." in text(cast("Viewer"), url("experiment_timeline", draft.pk))
+
+
+def test_the_page_says_what_is_missing_before_a_start(cast: Cast, draft: Experiment):
+    client = cast("Approver")
+    assert "Approve at least one variant first." in text(client, url("experiment_workbench", draft.pk))
+    answer = client.post(url("experiment_step", draft.pk), {"step": "start"}, follow=True)
+    assert "Approve at least one variant first." in answer.content.decode()
+    draft.refresh_from_db()
+    assert draft.status == Experiment.Status.DRAFT
+
+
+def test_the_control_can_be_chosen_only_before_the_start(cast: Cast, draft: Experiment):
+    second = draft.nursery.variants.get(number=2)
+    client = cast("Author")
+    client.post(url("variant_control", draft.pk, second.pk))
+    assert draft.nursery.variants.get(is_control=True) == second
+    Experiment.objects.update(status=Experiment.Status.RUNNING)
+    client.post(url("variant_control", draft.pk, draft.nursery.variants.get(number=1).pk))
+    assert draft.nursery.variants.get(is_control=True) == second
+
+
+# --- editing --------------------------------------------------------------------------------------------------------
+
+
+def fields_of(client: Client, address: str) -> dict[str, Any]:
+    form = client.get(address).context["form"]
+    return {name: form[name].value() or "" for name in form.fields}
+
+
+def test_a_variant_is_edited_by_its_fields(cast: Cast, draft: Experiment):
+    client, variant = cast("Author"), draft.nursery.variants.get(number=1)
+    address = url("variant_edit", draft.pk, variant.pk)
+    changed = {**fields_of(client, address), "sections.0.headline": "A better headline", "theme.palette": "ink"}
+    client.post(address, changed)
+    content = Variant.objects.get(pk=variant.pk).page
+    assert (content.hero.headline, content.theme.palette) == ("A better headline", "ink")
+    assert content.form is not None
+
+
+def test_a_text_that_is_too_long_is_marked_at_its_field(cast: Cast, draft: Experiment):
+    client, variant = cast("Author"), draft.nursery.variants.get(number=1)
+    address = url("variant_edit", draft.pk, variant.pk)
+    answer = client.post(address, {**fields_of(client, address), "sections.0.headline": "x" * 91})
+    form = answer.context["form"]
+    assert form.errors == {"sections.0.headline": ["This has 91 characters; the most is 90."]}
+
+
+def test_a_live_variant_is_copied_and_stays_as_it_is(cast: Cast):
+    experiment = make_running(arms=2)
+    variant = experiment.nursery.variants.get(number=2)
+    client = cast("Author")
+    address = url("variant_edit", experiment.pk, variant.pk)
+    client.post(address, {**fields_of(client, address), "sections.0.headline": "Changed behind the visitors' backs"})
+    client.post(url("variant_copy", experiment.pk, variant.pk))
+    copied = experiment.nursery.variants.get(number=3)
+    assert Variant.objects.get(pk=variant.pk).content == variant.content
+    assert copied.status == Variant.Status.DRAFT
+    assert list(copied.parents.all()) == [variant]
+
+
+def test_a_page_written_by_hand_begins_with_the_words_of_the_brief(cast: Cast, draft: Experiment):
+    cast("Author").post(url("variant_write", draft.pk))
+    made = draft.nursery.variants.get(number=4)
+    assert made.page.hero.headline == draft.nursery.brief.product
+    assert made.page.hero.call_to_action == draft.nursery.brief.call_to_action_label
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """The store visitors are served from, in memory."""
+    kept = MemoryStore()
+    monkeypatch.setattr(deployment, "store", lambda: kept)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "after"),
+    [("running", "pause", "paused"), ("paused", "resume", "running"), ("running", "stop", "finished")],
+)
+def test_a_step_leads_to_its_status(status: str, name: str, after: str, cast: Cast, pages: MemoryStore):
+    experiment = make_running()
+    Experiment.objects.update(status=status)
+    cast("Approver").post(url("experiment_step", experiment.pk), {"step": name})
+    experiment.refresh_from_db()
+    assert experiment.status == after
+
+
+def test_a_step_the_status_does_not_allow_is_explained(cast: Cast, pages: MemoryStore):
+    experiment = make_running()
+    answer = cast("Approver").post(url("experiment_step", experiment.pk), {"step": "resume"}, follow=True)
+    assert "Cannot resume an experiment that is running" in answer.content.decode()
+
+
+def test_the_winner_is_chosen_by_an_approver(cast: Cast, pages: MemoryStore):
+    experiment = make_running()
+    lifecycle.stop(experiment, by=None)
+    arm = experiment.arms.get(key="v2")
+    cast("Approver").post(url("experiment_promote", experiment.pk), {"arm": str(arm.pk)})
+    experiment.refresh_from_db()
+    assert (experiment.status, experiment.winner) == ("promoted", arm)
+
+
+def test_a_changed_brief_reaches_the_live_pages_and_can_be_rolled_back(
+    cast: Cast, pages: MemoryStore, eager_tasks: None, django_capture_on_commit_callbacks: Any
+):
+    experiment = make_running()
+    before = deployment.deploy(experiment, reason="started")
+    Brand.objects.update(legal_footer="A new imprint")
+    client = cast("Approver")
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(url("experiment_renew", experiment.pk))
+    experiment.refresh_from_db()
+    assert experiment.deployment is not None
+    assert experiment.deployment.pages != before.pages
+    client.post(url("experiment_roll_back", experiment.pk))
+    experiment.refresh_from_db()
+    assert experiment.deployment == before
+
+
+def test_rolling_back_without_an_earlier_state_says_so(cast: Cast, pages: MemoryStore):
+    experiment = make_running()
+    answer = cast("Approver").post(url("experiment_roll_back", experiment.pk), follow=True)
+    assert "no earlier state" in answer.content.decode()
+
+
+def test_goals_and_address_stay_once_visitors_are_counted(cast: Cast, pages: MemoryStore):
+    experiment = make_running(slug="archive")
+    body = {**new_experiment(experiment.nursery.brief), "name": "Renamed", "slug": "elsewhere"}
+    cast("Author").post(url("experiment_change", experiment.pk), body)
+    experiment.refresh_from_db()
+    assert (experiment.name, experiment.slug) == ("Renamed", "archive")
+    assert experiment.goals.count() == 1
+
+
+# --- numbers --------------------------------------------------------------------------------------------------------
+
+
+def count(experiment: Experiment, key: str, *, visitors: int, conversions: int) -> None:
+    arm = experiment.arms.get(key=key)
+    for measure, number in ((EXPOSURES, visitors), ("signup", conversions), ("other", 1000)):
+        EpochCount.objects.create(arm=arm, epoch=1, hour=timezone.now(), measure=measure, count=number)
+
+
+def test_home_and_workbench_show_visitors_and_conversions_of_the_deciding_goal(cast: Cast):
+    experiment = make_running()
+    count(experiment, "control", visitors=4000, conversions=100)
+    count(experiment, "v2", visitors=1000, conversions=100)
+    client = cast("Viewer")
+    row = client.get("/console/").context["rows"][0]
+    assert (row.visitors, row.conversions, row.rate) == (5000, 200, 0.04)
+    summary = client.get(url("experiment_workbench", experiment.pk)).context["summary"]
+    assert (summary.visitors, summary.conversions) == (5000, 200)
+
+
+@pytest.mark.parametrize("address", ["/console/", "/console/experiments/experiment/"])
+def test_the_number_of_queries_does_not_grow_with_the_experiments(address: str, cast: Cast):
+    client = cast("superuser")
+    make_running()
+    few = queries(client, address)
+    for _ in range(6):
+        make_running(arms=3)
+    assert queries(client, address) == few
+
+
+def test_the_number_of_queries_does_not_grow_with_the_variants(cast: Cast):
+    client = cast("superuser")
+    small, large = make_running(arms=2), make_running(arms=60)
+    few = queries(client, url("experiment_workbench", small.pk))
+    assert queries(client, url("experiment_workbench", large.pk)) == few <= 30
+
+
+def queries(client: Client, address: str) -> int:
+    client.get(address)  # the first request fills Django's caches of content types
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(address).status_code == 200
+    return len(captured)
+
+
+def test_an_empty_console_shows_where_to_begin(cast: Cast):
+    body = text(cast("Author"), "/console/")
+    assert "Add your brand" in body
+    assert "Write a brief" in body
+
+
+# --- previews -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shown(draft: Experiment) -> Variant:
+    return draft.nursery.variants.get(number=2)
+
+
+def test_a_preview_shows_a_draft_to_whoever_has_the_link(draft: Experiment, shown: Variant):
+    answer = Client().get(preview_url(draft, shown.pk))
+    assert answer.status_code == 200
+    assert "Green headline" in answer.content.decode()
+    assert not answer.cookies
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    assert "noindex" in answer.headers["X-Robots-Tag"]
+    assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+
+
+def test_a_preview_can_be_framed_by_the_console_and_send_nothing(draft: Experiment, shown: Variant):
+    policy = Client().get(preview_url(draft, shown.pk)).headers["Content-Security-Policy"]
+    assert "frame-ancestors 'self'" in policy
+    assert "form-action 'none'" in policy
+    assert "img-src data:" in policy
+
+
+def test_links_of_a_preview_do_not_pass_the_address_that_counts_them(draft: Experiment, shown: Variant):
+    Brief.objects.update(secondary_link={"label": "More", "url": "https://example.com/?a=1&b=2"})
+    body = Client().get(preview_url(draft, shown.pk)).content.decode()
+    assert 'href="go/' not in body
+    assert 'href="https://example.com/?a=1&amp;b=2"' in body
+
+
+def test_pictures_stand_inside_a_preview(draft: Experiment, shown: Variant):
+    brand = draft.nursery.brief.brand
+    data = b"bytes of a picture"
+    brand.logo = Image.objects.create(
+        brand=brand, name="logo", alt="A leaf", sha256=hashlib.sha256(data).hexdigest(), content_type="image/png",
+        width=10, height=10, data=data,
+    )  # fmt: skip
+    brand.save()
+    body = Client().get(preview_url(draft, shown.pk)).content.decode()
+    assert f'src="data:image/png;base64,{base64.b64encode(data).decode()}"' in body
+    assert 'src="i/' not in body
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        ("", "not complete"),
+        ("forged", "not complete"),
+        (signing.dumps([1, 1], salt="another purpose"), "not complete"),
+        (signing.dumps("nonsense", salt=SALT), "not complete"),
+        (signing.dumps([10**9, 10**9], salt=SALT), "not there any more"),
+    ],
+)
+def test_a_link_that_is_not_ours_shows_nothing(token: str, words: str, draft: Experiment):
+    answer = Client().get(f"/p/{draft.slug}/", {"gh_preview": token})
+    assert answer.status_code == 404
+    assert words in answer.content.decode()
+
+
+def test_a_link_expires_after_a_week(draft: Experiment, shown: Variant, monkeypatch: pytest.MonkeyPatch):
+    address = preview_url(draft, shown.pk)
+    week_later = timezone.now().timestamp() + 8 * 24 * 3600
+    monkeypatch.setattr(time, "time", lambda: week_later)
+    answer = Client().get(address)
+    assert answer.status_code == 404
+    assert "older than a week" in answer.content.decode()
+
+
+def test_a_link_shows_no_variant_of_another_experiment(draft: Experiment, shown: Variant):
+    other = make_experiment(slug="other")
+    under_other_address = preview_url(draft, shown.pk).replace("spring-offer", "other")
+    of_other_experiment = preview_url(other, shown.pk)
+    assert Client().get(under_other_address).status_code == 404
+    assert Client().get(of_other_experiment).status_code == 404
+
+
+def test_the_roles_hold_no_power_over_accounts(db: None):
+    held = Group.objects.filter(permissions__content_type__app_label="auth")
+    assert not held.exists()

@@ -1,0 +1,217 @@
+"""The API as a client of the contract sees it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from experiments.models import APIToken, EpochCount, Experiment
+from experiments.splitter.cookies import COOKIE_PURPOSE, TOKEN_PURPOSE, Assignment, Signer
+from experiments.tokens import new_token, token_digest
+from tests.factories import make_brief, make_experiment, make_running, page
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BRIEF: dict[str, Any] = {
+    "name": "Archive guide",
+    "product": "A document archive.",
+    "audience": "Households with too much paper.",
+    "offer": "A free set-up guide.",
+    "facts": ["It runs on your own computer."],
+    "angles": ["speed", "privacy"],
+    "must_say": [],
+    "never_say": ["cheap"],
+    "tone": "plain",
+    "language": "en",
+    "call_to_action": {"label": "Send me the guide", "kind": "form"},
+}
+EXPERIMENT: dict[str, Any] = {
+    "name": "Archive",
+    "slug": "archive",
+    "goals": [{"key": "signup", "kind": "form", "primary": True, "window_hours": 168}],
+    "policy": "earn",
+    "control_share": 0.1,
+    "traffic_share": 1.0,
+}
+
+type Call = Callable[..., tuple[int, Any]]
+
+
+def make_call(user: User) -> Call:
+    token = new_token()
+    APIToken.objects.create(user=user, digest=token_digest(token))
+
+    def call(method: str, path: str, body: object = None, *, raw: str | None = None) -> tuple[int, Any]:
+        data = raw if raw is not None else json.dumps(body) if body is not None else ""
+        answer = Client().generic(
+            method,
+            f"/api/v1{path}",
+            data,
+            content_type="application/json",
+            headers={"authorization": f"Bearer {token}"},
+        )
+        return answer.status_code, answer.json()
+
+    return call
+
+
+@pytest.fixture
+def call() -> Call:
+    return make_call(User.objects.create_superuser("owner"))
+
+
+@pytest.mark.usefixtures("redis_url", "eager_tasks")
+def test_a_draft_becomes_a_running_experiment(call):
+    _, brief = call("POST", "/briefs", BRIEF)
+    status, experiment = call("POST", "/experiments", {**EXPERIMENT, "brief_id": brief["id"]})
+    assert (status, experiment["status"]) == (201, "draft")
+    path = f"/experiments/{experiment['id']}"
+    for number in range(3):
+        body = {"content": page(f"Headline {'abc'[number]}"), "is_control": number == 0}
+        status, variant = call("POST", f"{path}/variants", body)
+        assert status == 201
+        assert call("POST", f"/variants/{variant['id']}/approve")[0] == 200
+    assert call("POST", f"{path}/start") == (200, {**experiment, "status": "running"})
+    status, report = call("GET", f"{path}/report")
+    assert [arm["key"] for arm in report["arms"]] == ["control", "v2", "v3"]
+    assert sum(arm["share"] for arm in report["arms"]) == pytest.approx(1)
+    assert report["epoch"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"slug": "Not A Slug"}, "slug"),
+        ({"goals": []}, "goals"),
+        ({"goals": [{"key": "a", "kind": "form"}, {"key": "b", "kind": "click"}]}, "goals"),
+        ({"goals": [{"key": "a", "kind": "sale", "primary": True}]}, "goals.0.kind"),
+        ({"goals": [{"key": "A B", "kind": "form"}]}, "goals.0.key"),
+        ({"brief_id": 999_999}, "brief_id"),
+        ({"control_share": 1.5}, "control_share"),
+        ({"traffic_share": 0}, "traffic_share"),
+        ({"policy": "guess"}, "policy"),
+        ({"salary": 3}, "salary"),
+    ],
+)
+def test_a_bad_experiment_is_refused_by_field(call, changes, field):
+    body = {**EXPERIMENT, "brief_id": make_brief().pk, **changes}
+    status, problem = call("POST", "/experiments", body)
+    assert status == 422
+    assert field in {error["field"] for error in problem["errors"]}
+    assert not Experiment.objects.exists()
+
+
+def test_a_slug_is_taken_once(call):
+    make_experiment(slug="archive")
+    status, problem = call("POST", "/experiments", {**EXPERIMENT, "brief_id": make_brief().pk})
+    assert status == 422
+    assert problem["errors"][0]["field"] == "slug"
+
+
+def test_what_is_not_json_is_a_problem_not_a_crash(call):
+    status, problem = call("POST", "/briefs", raw="{not json")
+    assert status == 400
+    assert problem["status"] == 400
+
+
+def test_every_fault_of_a_page_is_named(call):
+    experiment = make_experiment(arms=0)
+    content = page()
+    content["sections"][0]["headline"] = "x" * 91
+    content["theme"]["layout"] = "pile"
+    status, problem = call("POST", f"/experiments/{experiment.pk}/variants", {"content": content})
+    assert status == 422
+    fields = {error["field"] for error in problem["errors"]}
+    assert {"content.sections.0.hero.headline", "content.theme.layout"} <= fields
+
+
+@pytest.mark.parametrize(("body", "field"), [({"count": 0}, "count"), ({"count": 3, "budget_usd": -1}, "budget_usd")])
+def test_a_bad_request_for_variants_is_refused_by_field(call, body, field):
+    experiment = make_experiment(arms=0)
+    status, problem = call("POST", f"/experiments/{experiment.pk}/generate", body)
+    assert status == 422
+    assert problem["errors"][0]["field"] == field
+
+
+def test_a_start_says_what_is_missing(call):
+    experiment = make_experiment(arms=0)
+    status, problem = call("POST", f"/experiments/{experiment.pk}/start")
+    assert status == 409
+    assert problem["errors"][0]["field"] == "variants"
+
+
+@pytest.mark.parametrize("step", ["pause", "resume", "stop", "promote", "reallocate"])
+def test_a_step_from_the_wrong_status_is_a_conflict_with_a_reason(call, step):
+    experiment = make_experiment()
+    status, problem = call("POST", f"/experiments/{experiment.pk}/{step}")
+    assert status == 409
+    assert "draft" in problem["detail"]
+
+
+def test_promote_takes_the_named_arm(call):
+    experiment = make_running()
+    assert call("POST", f"/experiments/{experiment.pk}/stop")[1]["status"] == "finished"
+    assert call("POST", f"/experiments/{experiment.pk}/promote", {"arm": "nobody"})[0] == 422
+    assert call("POST", f"/experiments/{experiment.pk}/promote", {"arm": "v2"})[1]["status"] == "promoted"
+    experiment.refresh_from_db()
+    assert experiment.winner is not None
+    assert experiment.winner.key == "v2"
+
+
+def token_of(experiment: Experiment, settings: Any, *, purpose: bytes = TOKEN_PURPOSE) -> str:
+    exposed_ms = int(timezone.now().timestamp() * 1000)
+    seen = Assignment(visitor="a" * 32, experiment=experiment.pk, arm="v2", epoch=1, exposed_ms=exposed_ms)
+    return Signer(settings.SECRET_KEY, purpose=purpose).sign(seen)
+
+
+def test_a_conversion_from_another_server_counts_once(call, settings):
+    experiment = make_running(goal_kind="event")
+    body = {"token": token_of(experiment, settings), "goal": "signup"}
+    assert [call("POST", "/conversions", body)[0] for _ in range(3)] == [202, 202, 202]
+    assert EpochCount.objects.get(measure="signup").count == 1
+
+
+@pytest.mark.parametrize("changes", [{"token": "forged"}, {"goal": "nothing"}, {"currency": "EUR"}])
+def test_a_conversion_that_makes_no_sense_is_refused(call, settings, changes):
+    experiment = make_running(goal_kind="event")
+    body = {"token": token_of(experiment, settings), "goal": "signup", **changes}
+    status, problem = call("POST", "/conversions", body)
+    assert status == 422
+    assert problem["errors"][0]["field"] == next(iter(changes))
+
+
+def test_a_cookie_is_no_token(call, settings):
+    experiment = make_running(goal_kind="event")
+    cookie = token_of(experiment, settings, purpose=COOKIE_PURPOSE)
+    assert call("POST", "/conversions", {"token": cookie, "goal": "signup"})[0] == 422
+
+
+def test_nobody_gets_in_without_a_token(client):
+    answer = client.get("/api/v1/experiments")
+    assert answer.status_code == 401
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_a_user_without_permissions_may_do_nothing():
+    experiment = make_running()
+    call = make_call(User.objects.create_user("stranger"))
+    steps = ("start", "pause", "resume", "stop", "promote", "reallocate")
+    answers = [call("POST", f"/experiments/{experiment.pk}/{step}")[0] for step in steps]
+    answers += [call("GET", f"/experiments/{experiment.pk}/report")[0], call("POST", "/briefs", BRIEF)[0]]
+    assert answers == [403] * 8
+
+
+def test_the_page_schema_names_every_section(call):
+    status, schema = call("GET", "/schema/page-content")
+    assert status == 200
+    assert {"Hero", "Benefits", "HowItWorks", "Proof", "Pricing", "FAQ", "FormSection"} <= set(schema["$defs"])
+
+
+def test_openapi_describes_the_calls_of_the_contract(client):
+    paths = client.get("/api/v1/openapi.json").json()["paths"]
+    promised = {"/api/v1/briefs", "/api/v1/experiments/{experiment_id}/start", "/api/v1/conversions"}
+    assert promised <= set(paths)

@@ -1,0 +1,162 @@
+"""The supervisor, with shell scripts as its processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from greenhouse.supervisor import (
+    LEASH,
+    LONGEST_BACK_OFF_SECONDS,
+    BadProcfile,
+    Program,
+    ReleaseFailed,
+    Supervisor,
+    back_off_seconds,
+    read_procfile,
+)
+
+PATIENCE_SECONDS = 20.0
+
+
+def shell(name: str, script: str) -> Program:
+    return Program(name=name, command=["sh", "-c", script])
+
+
+def eventually(is_so: Callable[[], bool]) -> bool:
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not is_so() and time.monotonic() < give_up:
+        time.sleep(0.02)
+    return is_so()
+
+
+def is_alive(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    # A zombie is dead; in a container nobody may be there to reap it.
+    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, said: list[str]) -> Iterator[Supervisor]:
+    made = Supervisor(environ=os.environ, log_dir=tmp_path / "log", say=said.append)
+    yield made
+    made.stop_all(last=None, seconds=1)
+
+
+def tended(supervisor: Supervisor, is_so: Callable[[], bool]) -> bool:
+    def tend() -> bool:
+        for child in supervisor.children:
+            child.tend()
+        return is_so()
+
+    return eventually(tend)
+
+
+def test_a_killed_process_is_started_again_at_once(supervisor, said):
+    child = supervisor.start(shell("web", "exec sleep 60"))
+    first = child.pid
+    os.kill(first, signal.SIGKILL)
+    killed_at = time.monotonic()
+    assert tended(supervisor, lambda: child.pid not in {None, first})
+    assert time.monotonic() - killed_at < 1
+    assert said[0].startswith("web was ended by SIGKILL and is started again now")
+
+
+def test_what_a_dead_process_leaves_behind_is_killed(supervisor, tmp_path):
+    script = f"sleep 60 & echo $! >> {tmp_path}/left; wait"
+    child = supervisor.start(shell("web", script))
+    assert eventually(lambda: (tmp_path / "left").exists() and (tmp_path / "left").read_text().endswith("\n"))
+    left = int((tmp_path / "left").read_text().split()[0])
+    os.kill(child.pid, signal.SIGKILL)
+    assert tended(supervisor, lambda: not is_alive(left))
+
+
+def test_a_process_that_cannot_start_is_tried_less_and_less_often():
+    waits = [back_off_seconds(failures) for failures in range(1, 12)]
+    assert waits[:4] == [0, 0.5, 1, 2]
+    assert waits[-1] == LONGEST_BACK_OFF_SECONDS
+
+
+def test_a_process_that_ends_by_itself_is_not_started_in_a_hurry(supervisor, tmp_path):
+    supervisor.start(shell("web", f"echo x >> {tmp_path}/starts; exit 3"))
+    child = supervisor.children[0]
+    tended(supervisor, lambda: child.restarts >= 2)
+    started_at = time.monotonic()
+    tended(supervisor, lambda: child.restarts >= 3)
+    assert time.monotonic() - started_at >= 0.5
+
+
+def test_the_last_one_is_asked_to_stop_when_the_others_are_gone(supervisor, tmp_path):
+    def noting(name: str) -> Program:
+        trap = f"trap 'sleep 0.2; echo {name} >> {tmp_path}/order; exit 0' TERM; touch {tmp_path}/{name}"
+        return shell(name, f"{trap}; while :; do sleep 0.05; done")
+
+    redis = supervisor.start(noting("redis"))
+    supervisor.start(noting("web"))
+    assert eventually(lambda: (tmp_path / "redis").exists() and (tmp_path / "web").exists())
+    supervisor.stop_all(last=redis)
+    assert (tmp_path / "order").read_text().split() == ["web", "redis"]
+
+
+def test_a_process_that_will_not_stop_is_killed(supervisor, tmp_path, said):
+    child = supervisor.start(shell("web", f"trap '' TERM; touch {tmp_path}/up; while :; do sleep 0.05; done"))
+    assert eventually((tmp_path / "up").exists)
+    pid = child.pid
+    supervisor.stop_all(last=None, seconds=0.3)
+    assert not is_alive(pid)
+    assert said == ["web did not stop in time and is killed"]
+
+
+def test_output_goes_to_a_log_and_only_warnings_to_the_terminal(supervisor, tmp_path, said):
+    log = tmp_path / "log" / "web.log"
+    supervisor.start(shell("web", "echo all is well; echo '[WARNING] disk is full'; exec sleep 60"))
+    assert eventually(lambda: log.exists() and "disk is full" in log.read_text())
+    assert "web | all is well" in log.read_text()
+    assert said == ["web | [WARNING] disk is full"]
+
+
+def test_the_warnings_of_a_quiet_program_stay_in_its_log(supervisor, tmp_path, said):
+    log = tmp_path / "log" / "redis.log"
+    supervisor.start(Program(name="redis", command=["sh", "-c", "echo WARNING; exec sleep 60"], is_quiet=True))
+    assert eventually(lambda: log.exists() and "WARNING" in log.read_text())
+    assert said == []
+
+
+def test_a_failed_release_says_why(supervisor):
+    with pytest.raises(ReleaseFailed, match="no such table"):
+        supervisor.release(shell("release", "echo no such table >&2; exit 1"))
+
+
+def test_processes_end_with_a_supervisor_that_is_killed(tmp_path):
+    note = tmp_path / "pid"
+    start = (
+        "import os, subprocess, sys, time; "
+        f"subprocess.Popen([sys.executable, {str(LEASH)!r}, str(os.getpid()), "
+        f"'sh', '-c', 'echo $$ > {note}; exec sleep 60']); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", start]) as parent:
+        assert eventually(lambda: note.exists() and note.read_text().endswith("\n"))
+        parent.kill()
+    assert eventually(lambda: not is_alive(int(note.read_text())))
+
+
+def test_a_procfile_is_read_in_its_order_without_comments():
+    programs = read_procfile("# all of it\nrelease: migrate\n\nweb: serve --port $PORT\n")
+    assert [program.name for program in programs] == ["release", "web"]
+    assert programs[1].command == ["sh", "-c", "serve --port $PORT"]
+
+
+@pytest.mark.parametrize("line", ["web serve", "web:", ": serve", "Web Server: serve"])
+def test_a_line_that_is_none_is_named(line):
+    with pytest.raises(BadProcfile, match=line):
+        read_procfile(line)

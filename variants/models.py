@@ -1,0 +1,213 @@
+"""What is kept of brands, briefs and the variants grown from them. Knows nothing of experiments."""
+
+from decimal import Decimal
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.utils import timezone
+
+from variants.brief import BriefSpec
+from variants.content import PageContent
+
+MICRO_USD = Decimal(1_000_000)  # money is kept in whole millionths of a dollar: sums are exact on every database
+MOST_VARIANTS_PER_GENERATION = 500
+
+hex_colour = RegexValidator(r"^#[0-9a-fA-F]{6}$", "Give the colour as # and six hexadecimal digits, such as #0b6e4f.")
+
+
+class Brand(models.Model):
+    """Who speaks on a page."""
+
+    name = models.CharField(max_length=80)
+    voice = models.CharField(max_length=200, blank=True, help_text="How the brand sounds, in a few words.")
+    primary_colour = models.CharField(max_length=7, default="#0b6e4f", validators=[hex_colour])
+    accent_colour = models.CharField(max_length=7, default="#f2a541", validators=[hex_colour])
+    legal_footer = models.CharField(max_length=400, blank=True, help_text="Shown at the foot of every page.")
+    privacy_url = models.URLField(blank=True, help_text="Where your privacy policy stands.")
+    logo = models.ForeignKey("variants.Image", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Image(models.Model):
+    """An uploaded picture, re-encoded on arrival and served under the hash of its bytes."""
+
+    brand = models.ForeignKey(Brand, on_delete=models.CASCADE, related_name="images")
+    name = models.CharField(max_length=60, help_text="What pages call it, such as: app on a phone.")
+    alt = models.CharField(max_length=200, help_text="What it shows, for people who cannot see it.")
+    sha256 = models.CharField(max_length=64, editable=False)
+    content_type = models.CharField(max_length=40, editable=False)
+    width = models.PositiveIntegerField(editable=False)
+    height = models.PositiveIntegerField(editable=False)
+    data = models.BinaryField(editable=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["brand", "name"], name="image_name_once_per_brand"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Brief(models.Model):
+    """What a marketer asks for. `spec()` is its validated form; nothing else reads the columns for meaning."""
+
+    class CallToActionKind(models.TextChoices):
+        FORM = "form", "fill in the form on the page"
+        LINK = "link", "follow a link"
+
+    brand = models.ForeignKey(Brand, on_delete=models.PROTECT, related_name="briefs")
+    name = models.CharField(max_length=120)
+    product = models.TextField(max_length=2000, help_text="What it is, in plain words.")
+    audience = models.TextField(max_length=1000, help_text="Who should read the page, and what they worry about.")
+    offer = models.TextField(max_length=1000, help_text="What the visitor gets for acting.")
+    facts = models.JSONField(default=list, blank=True)
+    angles = models.JSONField(default=list, blank=True)
+    must_say = models.JSONField(default=list, blank=True)
+    never_say = models.JSONField(default=list, blank=True)
+    tone = models.CharField(max_length=200, default="clear and friendly")
+    language = models.CharField(max_length=20, default="en")
+    call_to_action_label = models.CharField(max_length=40)
+    call_to_action_kind = models.CharField(
+        max_length=4, choices=CallToActionKind.choices, default=CallToActionKind.FORM
+    )
+    call_to_action_url = models.CharField(max_length=2000, blank=True)
+    secondary_link = models.JSONField(null=True, blank=True)
+    form_fields = models.JSONField(default=list, blank=True)
+    thank_you = models.TextField(max_length=600, default="Thank you. We will be in touch shortly.")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def spec(self) -> BriefSpec:
+        """Return the brief as validated data; pydantic's ValidationError names what is wrong."""
+        copied = ("name", "product", "audience", "offer", "facts", "angles", "must_say", "never_say", "tone",
+                  "language", "secondary_link", "thank_you")  # fmt: skip
+        call_to_action = {
+            "label": self.call_to_action_label,
+            "kind": self.call_to_action_kind,
+            "url": self.call_to_action_url or None,
+        }
+        fields = {"form_fields": self.form_fields} if self.form_fields else {}
+        values = {name: getattr(self, name) for name in copied}
+        return BriefSpec.model_validate({**values, **fields, "call_to_action": call_to_action})
+
+    def take(self, spec: BriefSpec) -> None:
+        """Set the columns from `spec`; the caller saves."""
+        values = spec.model_dump(mode="json")
+        call_to_action = values.pop("call_to_action")
+        for name, value in values.items():
+            setattr(self, name, value)
+        self.call_to_action_label = call_to_action["label"]
+        self.call_to_action_kind = call_to_action["kind"]
+        self.call_to_action_url = call_to_action["url"] or ""
+
+
+class Nursery(models.Model):
+    """The variants grown for one purpose from one brief, whether they are live or wait their turn."""
+
+    brief = models.ForeignKey(Brief, on_delete=models.PROTECT, related_name="nurseries")
+
+    class Meta:
+        verbose_name_plural = "nurseries"
+
+    def __str__(self) -> str:
+        return f"nursery {self.pk} of {self.brief}"
+
+
+class Generation(models.Model):
+    """One request for variants: what was asked, what came of it, what it cost."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        FINISHED = "finished"
+        FAILED = "failed"
+
+    nursery = models.ForeignKey(Nursery, on_delete=models.CASCADE, related_name="generations")
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
+    requested = models.PositiveIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_VARIANTS_PER_GENERATION)]
+    )
+    accepted = models.PositiveIntegerField(default=0)
+    duplicates = models.PositiveIntegerField(default=0)
+    blocked = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    message = models.TextField(blank=True, help_text="What a marketer should know or do, in plain words.")
+    model = models.CharField(max_length=100, blank=True)
+    prompt_version = models.CharField(max_length=20, blank=True)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    cost_micro_usd = models.PositiveBigIntegerField(default=0)
+    budget_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # When the worker that holds this generation last said that it lives; also the proof that it still holds it.
+    worked_at = models.DateTimeField(null=True, editable=False)
+    finished_at = models.DateTimeField(null=True, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.requested} variants, {self.get_status_display()}"
+
+    @property
+    def cost_usd(self) -> Decimal:
+        return self.cost_micro_usd / MICRO_USD
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in {self.Status.FINISHED, self.Status.FAILED}
+
+
+class Variant(models.Model):
+    """One version of a page's content."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft"
+        APPROVED = "approved"
+        REJECTED = "rejected"
+
+    class Origin(models.TextChoices):
+        MODEL = "model", "language model"
+        OFFLINE = "offline", "offline twin (formulas, not a model)"
+        HAND = "hand", "written by hand"
+
+    nursery = models.ForeignKey(Nursery, on_delete=models.CASCADE, related_name="variants")
+    number = models.PositiveIntegerField(editable=False)  # 1, 2, 3 … within the nursery; never reused
+    name = models.CharField(max_length=120)
+    content = models.JSONField()
+    is_control = models.BooleanField(default=False)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.DRAFT)
+    origin = models.CharField(max_length=8, choices=Origin.choices, default=Origin.HAND)
+    generation = models.ForeignKey(
+        Generation, null=True, blank=True, on_delete=models.SET_NULL, related_name="variants"
+    )
+    parents = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="children")
+    findings = models.JSONField(default=list, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    reviewed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    reviewed_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["number"]
+        permissions: ClassVar = [("approve_variant", "Can approve or reject variants")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["nursery", "number"], name="variant_number_once_per_nursery"),
+            models.UniqueConstraint(
+                fields=["nursery"], condition=models.Q(is_control=True), name="one_control_per_nursery"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def page(self) -> PageContent:
+        """The content as a typed value; what is stored was validated when it was saved."""
+        return PageContent.model_validate(self.content)

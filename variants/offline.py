@@ -1,0 +1,494 @@
+"""Compose a page from a brief with copywriting formulas: what writes pages when no language model is configured.
+
+It is not a model and says so wherever its pages are shown. It knows nothing but the brief: every claim on a page is a
+sentence of the brief, whole; between them stand neutral phrases that claim nothing. Nothing is cut inside a clause:
+where a text is too long for its place, a shorter one takes the place.
+
+    brief + direction ──▶ Material (clauses sorted by length and topic) ──▶ hero ──▶ sections ──▶ PageContent
+
+The same brief and direction give the same page. Pages differ in angle, approach, headline, subheadline, the facts
+they show and their order, the sections and their order, layout, palette and typography.
+
+The phrases are English. For a brief in another language only the brief's own words are used (`speaks`).
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from variants.brief import BriefSpec
+from variants.content import (
+    FAQ,
+    Benefit,
+    Benefits,
+    CallToAction,
+    Figure,
+    FormSection,
+    Hero,
+    HowItWorks,
+    Layout,
+    Meta,
+    PageContent,
+    Palette,
+    Proof,
+    Question,
+    Section,
+    Step,
+    Theme,
+    Typography,
+    texts,
+)
+from variants.gates import is_forbidden
+from variants.matching import contains, words_of
+from variants.prompts import APPROACHES, Direction
+from variants.wording import (
+    GENERAL,
+    PRICE_QUESTION,
+    audience_phrase,
+    clipped,
+    figure_in,
+    head_clause,
+    is_request,
+    is_statement,
+    lower_first,
+    named,
+    named_clause,
+    product_name,
+    sentence,
+    sentences,
+    title_clause,
+    topic_of,
+    upper_first,
+    without_stop,
+)
+
+MODEL_NAME = "offline twin"
+LAYOUTS: tuple[Layout, ...] = ("split", "spotlight", "editorial", "ledger")
+PALETTES: tuple[Palette, ...] = ("brand", "ink", "forest", "dusk", "clay", "ocean")
+TYPEFACES: tuple[Typography, ...] = ("grotesk", "serif", "humanist", "mono")
+
+HEADLINE, SUBHEADLINE, TITLE, TEXT, LABEL = 90, 240, 60, 240, 90
+QUESTION, ANSWER, BROWSER_TITLE, DESCRIPTION, EYEBROW, NOTE, FORM_NOTE = 140, 600, 70, 160, 60, 120, 160
+FEWEST_BENEFITS, MOST_BENEFITS, MOST_FIGURES = 2, 6, 4
+
+# Headlines that hold an angle. {a} is the angle as a phrase within a sentence, {A} the same at a sentence's start,
+# {p} the product's name. What asks ("find any letter") needs other sentences than what names ("peace of mind") and
+# than what states ("your papers stay on your server").
+REQUEST_HEADLINES = {
+    "promise": ("{A}.", "{A} with {p}", "{p}: {a}", "A calmer way to {a}"),
+    "problem": ("Why is it still so hard to {a}?", "Is it too much to ask to {a}?", "It should not be hard to {a}"),
+    "bridge": ("Today as always. Tomorrow: {a}.", "One step away: {a}", "Picture a week in which you {a}"),
+    "question": ("What if you could {a}?", "Would you like to {a}?", "Ready to {a}?"),
+    "proof": ("{A}: the facts", "What it takes to {a}", "{A}? See for yourself."),
+    "features": ("How {p} helps you {a}", "{A}: this is how", "Everything here helps you {a}"),
+    "objection": ("{A}? Fair questions, straight answers.", "{A}: where is the catch?", "{A}. Doubts welcome."),
+    "offer": ("{A}. Start here.", "Want to {a}? Begin here.", "Your first step to {a}"),
+}  # fmt: skip
+NAME_HEADLINES = {
+    "promise": ("{A}.", "{A}, with {p}", "{p}: {a}", "{p} is for this: {a}"),
+    "problem": ("{A}: too much to ask?", "What is missing from your week? {A}.", "{A}: when did you last have it?"),
+    "bridge": ("Today as always. Tomorrow: {a}.", "One step away: {a}", "Picture it: {a}"),
+    "question": ("{A}: what would it change for you?", "Looking for {a}?", "What does {p} give you? {A}."),
+    "proof": ("{A}: the facts", "{A}? See for yourself.", "The facts behind it: {a}"),
+    "features": ("{A}: this is how", "{A}, piece by piece", "What is in it for you: {a}"),
+    "objection": ("{A}: where is the catch?", "{A}? Fair questions, straight answers.", "{A}. Doubts welcome."),
+    "offer": ("{A}. Start here.", "{A} starts here", "The first step: {a}"),
+}  # fmt: skip
+STATEMENT_HEADLINES = {
+    "promise": ("{A}.", "With {p}, {a}", "{p}: {a}", "{A}. That is the idea."),
+    "problem": ("What if, from now on, {a}?", "Too good to be true? {A}.", "{A}. One worry less."),
+    "bridge": ("Today as always. Tomorrow, {a}.", "Picture it: {a}", "One step away: {a}"),
+    "question": ("Imagine: {a}.", "Did you know? {A}.", "What would change for you? {A}."),
+    "proof": ("{A}: the facts", "{A}. See for yourself.", "{A}, and here is why"),
+    "features": ("{A}: this is how", "{A}, feature by feature", "What stands behind it: {a}"),
+    "objection": ("{A}. Where is the catch?", "{A}? Fair questions, straight answers.", "{A}. Doubts welcome."),
+    "offer": ("{A}. Start here.", "{A}. Here is the offer.", "The first step, and {a}"),
+}  # fmt: skip
+# Headlines that hold a fact of the brief ({W}, or {w} inside a sentence); the angle then stands above them.
+FACT_HEADLINES = {
+    "promise": ("{W}.", "Good to know: {w}", "In plain words: {w}"),
+    "problem": ("{W}. One worry less.", "One worry less: {w}", "The way out: {w}"),
+    "bridge": ("{W}. Today, not some day.", "From now on: {w}", "What changes: {w}"),
+    "question": ("Did you know? {W}.", "What would it mean to you? {W}.", "{W}. What would you do with it?"),
+    "proof": ("{W}.", "A fact to start with: {w}", "Fact: {w}"),
+    "features": ("{W}. And more.", "To begin with: {w}", "What it does: {w}"),
+    "objection": ("In doubt? {W}.", "For the sceptical: {w}", "{W}. Ask us the rest."),
+    "offer": ("{W}. Start here.", "{W}. Yours to try.", "Begin with this: {w}"),
+}
+OFFER_HEADLINES = ("{W}.", "Here is the offer: {w}", "{W}. Shall we begin?")
+
+EYEBROWS = {
+    "promise": ("{p}", "For {audience}"),
+    "problem": ("Sounds familiar?", "For {audience}"),
+    "bridge": ("Before and after", "For {audience}"),
+    "question": ("A fair question", "For {audience}"),
+    "proof": ("The facts", "{p}, in facts"),
+    "features": ("What it does", "{p}, feature by feature"),
+    "objection": ("Straight answers", "For {audience}"),
+    "offer": ("The offer", "For {audience}"),
+}
+BENEFIT_TITLES = {
+    "promise": ("What you get", "What stands behind it", "Why it works for you"),
+    "problem": ("The way out", "What changes", "What puts an end to it"),
+    "bridge": ("The bridge", "What carries you across", "What is different now"),
+    "question": ("The answer, in parts", "What the answer looks like", "Here is what speaks for it"),
+    "proof": ("The facts", "What you can check", "Fact by fact"),
+    "features": ("What it does, and what you get", "Feature by feature", "Take a closer look"),
+    "objection": ("What speaks for it", "Reasons, not slogans", "What settles it"),
+    "offer": ("What is behind the offer", "What you are getting", "In short"),
+}
+FAQ_TITLES = ("Fair questions", "Questions people ask", "What you may be wondering", "Before you decide",
+              "Straight answers")  # fmt: skip
+STEP_TITLES = ("How to start", "What happens next", "From here to there", "Your next steps")
+PROOF_TITLES = ("In figures", "The numbers we can stand behind", "At a glance")
+CLOSING_TITLES = ("Have you seen enough?", "Your turn", "Ready when you are", "The next step is a small one",
+                  "Take a look for yourself")  # fmt: skip
+FORM_TITLES = ("Shall we begin?", "Start here", "Tell us where to reach you", "Your next step", "Let us get going")
+
+# Orders of the middle of a page, by approach; a part for which the brief has no material is left out.
+ORDERS = {
+    "promise": ("benefits steps faq", "benefits faq", "proof benefits steps", "steps benefits"),
+    "problem": ("steps benefits faq", "benefits proof faq", "benefits steps", "faq benefits"),
+    "bridge": ("steps benefits", "steps proof benefits", "steps faq benefits", "benefits steps proof"),
+    "question": ("faq benefits steps", "faq proof benefits", "benefits faq steps", "faq steps benefits"),
+    "proof": ("proof benefits faq", "proof benefits steps", "benefits proof", "proof faq steps benefits"),
+    "features": ("benefits steps", "benefits proof faq", "benefits faq steps", "steps benefits proof faq"),
+    "objection": ("faq benefits", "faq proof benefits steps", "faq steps benefits", "benefits faq proof"),
+    "offer": ("benefits", "steps benefits", "proof benefits", "benefits steps faq"),
+}
+
+
+def speaks(language: str) -> bool:
+    """Tell whether the phrases can be used for this language code."""
+    return language.split("-", maxsplit=1)[0] == "en"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """A brief taken apart, for one page."""
+
+    brief: BriefSpec
+    direction: Direction
+    product: str  # the product's name
+    audience: str  # as it follows "for"; empty when the brief's words do not fit there
+    facts: tuple[str, ...]  # whole sentences; every page starts with another one
+    lap: int  # how often this angle met this approach before
+
+    @property
+    def is_english(self) -> bool:
+        return speaks(self.brief.language)
+
+    def choose(self, options: Sequence[str], what: str) -> str:
+        """Return one of `options` that says nothing forbidden: each lap another, from a start the brief decides."""
+        allowed = [option for option in options if not is_forbidden(option, self.brief)] or list(options)
+        start = stable_hash(f"{self.brief.product}|{self.direction.angle}|{self.direction.approach.name}|{what}")
+        return allowed[(start + self.lap) % len(allowed)]
+
+    def clip(self, text: str, limit: int) -> str:
+        return clipped(text, limit, english=self.is_english)
+
+
+def compose(brief: BriefSpec, direction: Direction, *, brand: str = "", images: Sequence[str] = ()) -> PageContent:
+    """Return the page for `direction`."""
+    material = _material(brief, direction, brand)
+    write = _english_sections if material.is_english else _foreign_sections
+    hero = _hero(material, images)
+    content = PageContent(
+        angle=direction.angle,
+        meta=Meta(
+            title=_browser_title(material, hero.headline),
+            description=material.clip(sentences(brief.product)[0], DESCRIPTION),
+        ),
+        theme=_theme(direction.index),
+        sections=[hero, *write(material)],
+    )
+    return _with_required_words(content, brief)
+
+
+def _browser_title(material: Material, headline: str) -> str:
+    product, angle = material.product, upper_first(without_stop(material.direction.angle))
+    own = [f"{angle} | {product}"] if material.brief.angles else []
+    both = [] if product.casefold() in headline.casefold() else [f"{without_stop(headline)} | {product}"]
+    options = [*both, without_stop(headline), *own, product]
+    return next(option for option in options if len(option) <= BROWSER_TITLE)
+
+
+def stable_hash(text: str) -> int:
+    # sha256 rather than hash(): the same brief must give the same pages after a restart.
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+
+
+def _material(brief: BriefSpec, direction: Direction, brand: str) -> Material:
+    known = [sentence(fact.text) for fact in brief.facts if not is_forbidden(fact.text, brief)]
+    facts = known or sentences(brief.product)
+    # Scattered rather than counted through: steps of one size fall in with the turns of angles and approaches.
+    first = stable_hash(f"fact|{direction.index}") % len(facts)
+    turn = direction.index // max(1, len(brief.angles))
+    return Material(
+        brief=brief,
+        direction=direction,
+        product=product_name(brief, brand),
+        audience=audience_phrase(brief.audience, EYEBROW - len("For ")) or "",
+        facts=tuple(facts[first:] + facts[:first]),
+        lap=turn // len(APPROACHES),
+    )
+
+
+def _theme(index: int) -> Theme:
+    # 4, 6 and 4 options: walking them at different speeds visits every combination before any comes back.
+    return Theme(
+        layout=LAYOUTS[index % len(LAYOUTS)],
+        palette=PALETTES[(index + index // len(PALETTES)) % len(PALETTES)],
+        typography=TYPEFACES[(index // len(LAYOUTS) + index // 3) % len(TYPEFACES)],
+    )
+
+
+# The hero
+
+
+def _hero(material: Material, images: Sequence[str]) -> Hero:
+    headline = _headline(material)
+    eyebrow = _eyebrow(material, headline)
+    index = material.direction.index
+    return Hero(
+        eyebrow=eyebrow,
+        headline=headline,
+        subheadline=_subheadline(material, headline),
+        call_to_action=material.brief.call_to_action.label,
+        image=images[index % len(images)] if images and index % 4 else None,
+    )
+
+
+def _headline(material: Material) -> str:
+    options = _headlines(material) if material.is_english else _foreign_headlines(material)
+    fitting = [option for option in options if len(option) <= HEADLINE]
+    return material.choose(fitting, "headline") if fitting else material.clip(material.brief.offer, HEADLINE)
+
+
+def _foreign_headlines(material: Material) -> list[str]:
+    own = [material.direction.angle] if material.direction.angle in material.brief.angles else []
+    texts = [*own, *sentences(material.brief.offer), *sentences(material.brief.product), *material.facts]
+    clauses = [head_clause(text, HEADLINE, english=False) for text in texts]
+    headlines = [upper_first(clause) for clause in clauses if clause]
+    pairs = [f"{upper_first(own[0])}: {headline}" for headline in headlines[1:]] if own else []
+    return [*headlines, *pairs]
+
+
+POINTS_BACK = re.compile(r"\b(?:it|its|they|them|their|this|these|also)\b", re.IGNORECASE)  # to something not yet named
+
+
+def _headlines(material: Material) -> list[str]:
+    """Return the headlines of an approach: those on the angle first, then those on the page's first fact."""
+    angle, approach = without_stop(material.direction.angle), material.direction.approach.name
+    words = {"A": upper_first(angle), "a": lower_first(angle), "p": material.product}
+    table = REQUEST_HEADLINES if is_request(angle) else STATEMENT_HEADLINES if is_statement(angle) else NAME_HEADLINES
+    # Without angles in the brief, the direction's is a note for a writer, not words for a reader.
+    on_angle = [form.format(**words) for form in table[approach]] if material.brief.angles else []
+    if approach == "offer":
+        offer = head_clause(sentences(material.brief.offer)[0], HEADLINE - 30)
+        on_angle += _filled(OFFER_HEADLINES, offer, material)
+    fact = named_clause(material.facts[0], HEADLINE, material.product)
+    # A price is no promise, and what points back needs something before it.
+    leads = fact is not None and not POINTS_BACK.search(fact) and topic_of(fact).question != PRICE_QUESTION
+    on_fact = _filled(FACT_HEADLINES[approach], fact if leads else None, material)
+    return [headline for pair in zip_longest(on_angle, on_fact) for headline in pair if headline]
+
+
+def _filled(forms: Sequence[str], words: str | None, material: Material) -> list[str]:
+    if not words:
+        return []
+    inside = lower_first(words)
+    return [form.format(W=upper_first(words), w=inside, p=material.product) for form in forms]
+
+
+def _eyebrow(material: Material, headline: str) -> str | None:
+    """Return the angle when the headline leaves it out, else a word on what this is or for whom."""
+    angle = upper_first(without_stop(material.direction.angle))
+    if material.brief.angles and angle.casefold() not in headline.casefold():
+        return angle if len(angle) <= EYEBROW else None
+    if not material.is_english:
+        return None
+    forms = [
+        form for form in EYEBROWS[material.direction.approach.name] if material.audience or "{audience}" not in form
+    ]
+    options = [form.format(p=material.product, audience=material.audience) for form in forms]
+    fitting = [option for option in options if len(option) <= EYEBROW and option.casefold() not in headline.casefold()]
+    return material.choose(fitting, "eyebrow") if fitting else None
+
+
+def _subheadline(material: Material, headline: str) -> str:
+    """Return one or two whole sentences of the brief that the headline does not say already."""
+    product, offer = sentences(material.brief.product)[0], sentence(material.brief.offer)
+    first, second = (*material.facts, *material.facts)[:2]
+    pairs = {
+        "promise": (product, first), "problem": (first, product), "bridge": (second, offer),
+        "question": (first, second), "proof": (second, product), "features": (product, second),
+        "objection": (first, offer), "offer": (offer, first),
+    }  # fmt: skip
+    lead, follow = pairs[material.direction.approach.name]
+    candidates = [lead, follow] if material.lap % 2 == 0 else [follow, lead]
+    if material.is_english:
+        candidates = [named(text, material.product) for text in candidates]
+        if POINTS_BACK.search(candidates[0]):
+            candidates = [product, *candidates]
+    fresh = [text for text in [*candidates, product, offer] if _adds_to(text, headline)] or [product]
+    both = f"{fresh[0]} {fresh[1]}" if len(fresh) > 1 and fresh[0] != fresh[1] else fresh[0]
+    return both if len(both) <= SUBHEADLINE else material.clip(fresh[0], SUBHEADLINE)
+
+
+SAME_WORDS = 0.7  # share of the shorter text's words from which it says nothing new beside the longer one
+
+
+def _adds_to(text: str, headline: str) -> bool:
+    one, other = set(words_of(text)), set(words_of(headline))
+    return len(one & other) < SAME_WORDS * min(len(one), len(other))
+
+
+# The sections
+
+
+def _english_sections(material: Material) -> list[Section]:
+    parts: dict[str, Section | None] = {
+        "benefits": _benefits(material),
+        "steps": _steps(material),
+        "faq": _faq(material),
+        "proof": _proof(material),
+    }
+    order = material.choose(ORDERS[material.direction.approach.name], "order").split()
+    middle = [part for name in order if (part := parts[name]) is not None]
+    # The steps end in the offer already.
+    closing = _closing(material, offer="" if "steps" in order else sentence(material.brief.offer))
+    if material.direction.approach.name == "offer" and isinstance(closing, FormSection):
+        return [closing, *middle]
+    return [*middle, closing]
+
+
+def _benefits(material: Material) -> Benefits | None:
+    size = min(3 + material.direction.index % 4, MOST_BENEFITS, len(material.facts))
+    if size < FEWEST_BENEFITS:
+        return None
+    items: list[Benefit] = []
+    for fact in material.facts[:size]:
+        items.append(_benefit(fact, {item.title for item in items}, material))
+    return Benefits(title=material.choose(BENEFIT_TITLES[material.direction.approach.name], "benefits"), items=items)
+
+
+def _benefit(fact: str, taken: set[str], material: Material) -> Benefit:
+    topic = topic_of(fact)
+    clause = title_clause(fact, TITLE, material.product)
+    # A title in the fact's own words is best, but not when it leaves the text nothing to add.
+    own = [clause] if clause and len(clause) < len(fact) * 0.6 else []
+    free = [title for title in [*own, *topic.titles, *GENERAL.titles] if title not in taken]
+    return Benefit(icon=topic.icon, title=free[0] if free else "And this", text=material.clip(fact, TEXT))
+
+
+def _steps(material: Material) -> HowItWorks | None:
+    action = material.brief.call_to_action
+    labels = [_in_a_list(field.label) for field in material.brief.form_fields if field.is_required]
+    asked = f"We ask for this and no more: {', '.join(labels)}." if labels else "The form is on this page."
+    begin = asked if action.kind == "form" else "The button on this page takes you there."
+    steps = [
+        Step(title=action.label, text=begin if len(begin) <= TEXT else "The form is on this page."),
+        Step(title="Get what you came for", text=material.clip(sentence(material.brief.offer), TEXT)),
+    ]
+    if material.direction.index % 2 and material.facts:
+        steps.append(Step(title="See it for yourself", text=material.clip(material.facts[-1], TEXT)))
+    return HowItWorks(title=material.choose(STEP_TITLES, "steps"), steps=steps)
+
+
+def _in_a_list(label: str) -> str:
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+
+
+def _faq(material: Material) -> FAQ:
+    offer = material.clip(sentence(material.brief.offer), ANSWER)
+    items = [Question(question="What do I get?", answer=offer)]
+    asked = {"What do I get?"}
+    for fact in reversed(material.facts):
+        question = topic_of(fact).question
+        if question not in asked and len(items) < 3 + material.direction.index % 3:
+            asked.add(question)
+            items.append(Question(question=question, answer=fact))
+    subject = material.product if material.product in material.brief.product else "this"
+    product = Question(question=f"What is {subject}?", answer=material.clip(material.brief.product, ANSWER))
+    return FAQ(title=material.choose(FAQ_TITLES, "faq"), items=[product, *items])
+
+
+def _proof(material: Material) -> Proof | None:
+    figures: list[Figure] = []
+    for fact in material.facts:
+        value, label = figure_in(fact), title_clause(fact, LABEL, material.product)
+        if value and label and value in label and len(figures) < MOST_FIGURES:
+            figures.append(Figure(value=value, label=label))
+    return Proof(title=material.choose(PROOF_TITLES, "proof"), figures=figures) if figures else None
+
+
+def _closing(material: Material, offer: str) -> FormSection | CallToAction:
+    label = material.brief.call_to_action.label
+    text = material.clip(offer, TEXT) or None
+    if material.brief.call_to_action.kind == "form":
+        return FormSection(title=material.choose(FORM_TITLES, "form"), text=text, submit=label)
+    return CallToAction(title=material.choose(CLOSING_TITLES, "closing"), text=text, call_to_action=label)
+
+
+def _foreign_sections(material: Material) -> list[Section]:
+    """Return sections in the brief's own words alone, for a language the phrases are not in."""
+    brief, label = material.brief, material.brief.call_to_action.label
+    sections: list[Section] = []
+    items = [
+        Benefit(
+            icon=topic_of(fact).icon, title=material.clip(without_stop(fact), TITLE), text=material.clip(fact, TEXT)
+        )
+        for fact in material.facts[: 2 + material.direction.index % 5]
+    ]
+    if len(items) >= FEWEST_BENEFITS:
+        sections.append(Benefits(title=material.clip(without_stop(sentences(brief.product)[0]), HEADLINE), items=items))
+    title, text = material.clip(without_stop(sentences(brief.offer)[0]), HEADLINE), material.clip(brief.offer, TEXT)
+    if brief.call_to_action.kind == "form":
+        return [*sections, FormSection(title=title, text=text, submit=label)]
+    return [*sections, CallToAction(title=title, text=text, call_to_action=label)]
+
+
+# Words the marketer wants on every page
+
+
+def _with_required_words(content: PageContent, brief: BriefSpec) -> PageContent:
+    """Put what must be said and is not said yet into the page's small print, as far as it has room.
+
+    What finds no room is left out, and the gate says so: better a finding than a page of small print.
+    """
+    said = [words for place, words in texts(content) if place.startswith("sections.")]
+    missing = [words for words in brief.must_say if not any(contains(text, words) for text in said)]
+    if not missing:
+        return content
+    small_print, rest = _packed(missing, NOTE)
+    hero = content.hero.model_copy(update={"note": small_print or None})
+    return content.model_copy(update={"sections": [hero, *_noted(content.sections[1:], rest)]})
+
+
+def _noted(sections: Sequence[Section], missing: list[str]) -> list[Section]:
+    noted: list[Section] = []
+    for section in sections:
+        if isinstance(section, FormSection) and missing:
+            note, missing = _packed(missing, FORM_NOTE)
+            noted.append(section.model_copy(update={"note": note or None}))
+        elif isinstance(section, CallToAction) and missing:
+            text, missing = _packed(missing, TEXT - len(section.text or "") - 1)
+            noted.append(section.model_copy(update={"text": f"{section.text or ''} {text}".strip()}))
+        else:
+            noted.append(section)
+    return noted
+
+
+def _packed(texts: Sequence[str], limit: int) -> tuple[str, list[str]]:
+    """Return as many texts as fit, as sentences, and those that do not fit."""
+    packed, rest = "", []
+    for text in texts:
+        longer = f"{packed} {sentence(text)}".strip()
+        if len(longer) <= limit:
+            packed = longer
+        else:
+            rest.append(text)
+    return packed, rest
