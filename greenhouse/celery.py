@@ -16,6 +16,7 @@ broker_url = settings.REDIS_URL.replace("unix://", "redis+socket://", 1)
 # kombu looks for the messages of killed workers every `unacked_restore_interval` x `unacked_restore_throttle` seconds
 # (10 x 10 by default); with 1 x 1 a killed worker's task is run again about ten seconds after its visibility timeout.
 VISIBILITY_SECONDS = 600
+SOFT_SHUTDOWN_SECONDS = 10.0  # less than the supervisor's patience before it kills
 TICK_EXPIRES_SECONDS = 5  # a tick that waited this long is overtaken by the next one
 
 app.conf.update(
@@ -34,6 +35,8 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
+    # What is not done this long after SIGTERM goes back to its queue instead of waiting for the visibility timeout.
+    worker_soft_shutdown_timeout=SOFT_SHUTDOWN_SECONDS,
     task_routes={
         "experiments.tasks.count": {"queue": "counting"},
         "experiments.tasks.*": {"queue": "deployment"},

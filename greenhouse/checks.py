@@ -1,9 +1,9 @@
 """Turn faults of the environment into messages of `manage.py check`, each with an id and what to do about it.
 
-greenhouse.E001  a variable cannot be understood        greenhouse.W001  a base address, but no key
-greenhouse.E002  SECRET_KEY is missing                  greenhouse.W002  a base address, but no model
-greenhouse.E003  PUBLIC_URL is not an address           greenhouse.W003  TLS, but no trusted proxy
-greenhouse.E004  DEBUG in public                        greenhouse.W004  shares may change before a review
+greenhouse.E001  a variable cannot be understood        greenhouse.W001  a model's address, but not its name
+greenhouse.E002  SECRET_KEY is missing                  greenhouse.W002  TLS, but no trusted proxy
+greenhouse.E003  PUBLIC_URL is not an address           greenhouse.W003  shares may change before a review
+greenhouse.E004  DEBUG in public
 greenhouse.E005  REDIS_URL is not Redis's
 """
 
@@ -78,24 +78,18 @@ def _addresses(environment: Environment) -> Iterator[CheckMessage]:
             "PUBLIC_URL is https://, but TRUSTED_PROXY_COUNT is 0: every request looks unencrypted, so that the "
             "console redirects to itself for ever.",
             hint="Set TRUSTED_PROXY_COUNT to the number of proxies in front, usually 1.",
-            id="greenhouse.W003",
+            id="greenhouse.W002",
         )
 
 
 def _model(environment: Environment) -> Iterator[CheckMessage]:
     if not environment.openai_base_url:
         return
-    if not environment.openai_api_key:
-        yield Warning(
-            "OPENAI_BASE_URL is set, but OPENAI_API_KEY is not: pages are written by the offline twin.",
-            hint="If your server needs no key, set OPENAI_API_KEY to any word.",
-            id="greenhouse.W001",
-        )
     if "openai_model" not in environment.model_fields_set:
         yield Warning(
             f"OPENAI_BASE_URL is set, but OPENAI_MODEL is not: {environment.openai_model!r} is asked for.",
             hint="Name a model that your server has.",
-            id="greenhouse.W002",
+            id="greenhouse.W001",
         )
 
 
@@ -104,5 +98,5 @@ def _pace(environment: Environment) -> Iterator[CheckMessage]:
         yield Warning(
             "SHARES_CHANGE_EVERY_SECONDS is below REVIEW_EVERY_SECONDS, and shares change only when they are reviewed.",
             hint="Lower REVIEW_EVERY_SECONDS as well.",
-            id="greenhouse.W004",
+            id="greenhouse.W003",
         )

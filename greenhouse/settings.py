@@ -81,11 +81,14 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {
-    "default": dj_database_url.parse(
-        ENVIRONMENT.database_url or f"sqlite:///{STATE_DIR / 'greenhouse.sqlite3'}", conn_max_age=60
-    )
-}
+EMBEDDED_DATABASE_URL = f"sqlite:///{STATE_DIR / 'greenhouse.sqlite3'}"
+try:
+    DATABASES = {
+        "default": dj_database_url.parse(ENVIRONMENT.database_url or EMBEDDED_DATABASE_URL, conn_max_age=60)
+    }
+except ValueError:  # the message of dj_database_url may hold the password
+    ENVIRONMENT_PROBLEMS.append("DATABASE_URL: not a database's address, such as postgres://user:password@host/name")
+    DATABASES = {"default": dj_database_url.parse(EMBEDDED_DATABASE_URL)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Even `manage.py check` opens the database, so its folder has to be there before the first command.
     Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)

@@ -110,9 +110,9 @@ STATEMENT_HEADLINES = {
 FACT_HEADLINES = {
     "promise": ("{W}.", "Good to know: {w}", "In plain words: {w}"),
     "problem": ("{W}. One worry less.", "One worry less: {w}", "The way out: {w}"),
-    "bridge": ("{W}. Today, not some day.", "From now on: {w}", "What changes: {w}"),
+    "bridge": ("{W}. From today on.", "From now on: {w}", "What changes: {w}"),
     "question": ("Did you know? {W}.", "What would it mean to you? {W}.", "{W}. What would you do with it?"),
-    "proof": ("{W}.", "A fact to start with: {w}", "Fact: {w}"),
+    "proof": ("{W}.", "A fact to start with: {w}", "{W}. Check it yourself."),
     "features": ("{W}. And more.", "To begin with: {w}", "What it does: {w}"),
     "objection": ("In doubt? {W}.", "For the sceptical: {w}", "{W}. Ask us the rest."),
     "offer": ("{W}. Start here.", "{W}. Yours to try.", "Begin with this: {w}"),

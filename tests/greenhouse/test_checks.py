@@ -31,10 +31,10 @@ def check(tmp_path: Path, **environ: str) -> str:
         ({"PUBLIC_URL": "pages.example.com"}, "greenhouse.E003", "such as https://pages.example.com"),
         ({"PUBLIC_URL": "http://pages.example.com", "DEBUG": "true"}, "greenhouse.E004", "Unset DEBUG"),
         ({"REDIS_URL": "http://127.0.0.1"}, "greenhouse.E005", "redis://"),
-        ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "greenhouse.W001", "OPENAI_API_KEY"),
-        ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "OPENAI_API_KEY": "x"}, "greenhouse.W002", "OPENAI_MODEL"),
-        ({"PUBLIC_URL": "https://pages.example.com"}, "greenhouse.W003", "TRUSTED_PROXY_COUNT"),
-        ({"SHARES_CHANGE_EVERY_SECONDS": "5"}, "greenhouse.W004", "REVIEW_EVERY_SECONDS"),
+        ({"DATABASE_URL": "nonsense"}, "greenhouse.E001", "DATABASE_URL"),
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "greenhouse.W001", "OPENAI_MODEL"),
+        ({"PUBLIC_URL": "https://pages.example.com"}, "greenhouse.W002", "TRUSTED_PROXY_COUNT"),
+        ({"SHARES_CHANGE_EVERY_SECONDS": "5"}, "greenhouse.W003", "REVIEW_EVERY_SECONDS"),
     ],
 )
 def test_a_fault_is_named_with_what_to_do(tmp_path, environ, identifier, words):

@@ -52,7 +52,7 @@ def demonstrate(welcome: Welcome, supervisor: Supervisor) -> None:
 
 
 def show(welcome: Welcome, supervisor: Supervisor) -> None:
-    if not settings.ENVIRONMENT.openai_api_key:
+    if not (settings.ENVIRONMENT.openai_api_key or settings.ENVIRONMENT.openai_base_url):
         say("OPENAI_API_KEY is not set: the offline twin writes the pages, from formulas rather than by a model.")
     user = User.objects.get(username=welcome.username)
     variants = whole_number("VARIANTS", DEFAULT_VARIANTS)
