@@ -42,7 +42,7 @@ check: setup ## What CI runs: format, lint, types, imports, migrations, deployme
 	$(PYTHON) -m pytest
 
 bench: setup ## Run the benchmarks, each against its peer (ONLY=splitter for one file)
-	@for file in benchmarks/$(if $(ONLY),$(ONLY),[a-z]*).py; do $(PYTHON) "$$file" || exit 1; done
+	@for file in benchmarks/$(if $(ONLY),$(ONLY),[a-z]*).py; do PYTHONPATH=. $(PYTHON) "$$file" || exit 1; done
 
 format: setup ## Format the code and sort its imports
 	.venv/bin/ruff check --select I --fix .

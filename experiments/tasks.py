@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from experiments import allocation, counting, deployment
@@ -34,22 +35,29 @@ def deploy(experiment_id: int, reason: str) -> None:
     deployment.deploy(Experiment.objects.get(pk=experiment_id), reason=reason)
 
 
-@shared_task(time_limit=300)
+@shared_task(time_limit=60)
 def review() -> None:
-    """Review the shares of every running experiment; publish those that changed."""
-    now = timezone.now()
-    for experiment in Experiment.objects.filter(status=Experiment.Status.RUNNING, deployment__isnull=False):
-        before = allocation.latest(experiment).epoch
-        if allocation.reallocate(experiment, now=now).epoch != before:
-            deployment.publish(experiment)
+    """Have the shares of every running experiment reviewed, each by itself: a fault of one must not hold the others."""
+    running = Experiment.objects.filter(status=Experiment.Status.RUNNING, deployment__isnull=False)
+    for pk in running.values_list("pk", flat=True):
+        review_one.apply_async((pk,), expires=settings.ENVIRONMENT.review_every_seconds)
 
 
 @shared_task(time_limit=300)
+def review_one(experiment_id: int) -> None:
+    """Review an experiment's shares, and publish them if they changed."""
+    experiment = Experiment.objects.get(pk=experiment_id)
+    before = allocation.latest(experiment).epoch
+    if allocation.reallocate(experiment, now=timezone.now()).epoch != before:
+        deployment.publish(experiment)
+
+
+@shared_task(time_limit=120)
 def republish() -> None:
     """Refill Redis where it lost a snapshot, and repeat deployments and publications that failed."""
+    for experiment in deployment.undeployed(before=timezone.now() - DEPLOYED_AFTER):
+        deploy.delay(experiment.pk, "started")
     try:
-        for experiment in deployment.undeployed(before=timezone.now() - DEPLOYED_AFTER):
-            deployment.deploy(experiment, reason="started")
         slugs = deployment.republish_missing()
     except StoreUnavailable as error:
         logger.warning("publishing waits for Redis: %s", error)

@@ -65,6 +65,7 @@ app.conf.update(
             "options": {"expires": 10},
         },
     },
-    beat_schedule_filename=str(settings.STATE_DIR / "celerybeat-schedule"),
+    # Kept in memory: every tick comes round within a minute, and a file could be torn by a kill.
+    beat_scheduler="celery.beat:Scheduler",
 )
 app.autodiscover_tasks(["experiments", "variants"])

@@ -83,9 +83,7 @@ TEMPLATES = [
 
 EMBEDDED_DATABASE_URL = f"sqlite:///{STATE_DIR / 'greenhouse.sqlite3'}"
 try:
-    DATABASES = {
-        "default": dj_database_url.parse(ENVIRONMENT.database_url or EMBEDDED_DATABASE_URL, conn_max_age=60)
-    }
+    DATABASES = {"default": dj_database_url.parse(ENVIRONMENT.database_url or EMBEDDED_DATABASE_URL, conn_max_age=60)}
 except ValueError:  # the message of dj_database_url may hold the password
     ENVIRONMENT_PROBLEMS.append("DATABASE_URL: not a database's address, such as postgres://user:password@host/name")
     DATABASES = {"default": dj_database_url.parse(EMBEDDED_DATABASE_URL)}
