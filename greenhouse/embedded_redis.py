@@ -1,7 +1,8 @@
 """Turn a folder into the command line of a private Redis: a real server, reached by a unix socket only.
 
-The append-only file, synced each second, survives `kill -9` of Redis. `always` would make each write wait for the disk,
-and Redis exit when the disk is full. Nothing may ever be evicted: the keys are tasks and journals.
+The append-only file, synced each second, survives `kill -9` of Redis but for what came while a sync was under way (two
+seconds at most; journals are shipped again, the timetable repeats tasks). `always` would make each write wait for the
+disk, and Redis exit when the disk is full. Nothing may ever be evicted: the keys are tasks and journals.
 """
 
 import shutil
