@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html_join
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
@@ -18,6 +19,7 @@ from experiments.console import overview, people
 from experiments.console import views as console
 from experiments.console.forms import ExperimentForm, GoalForm, GoalFormSet, default_goal
 from experiments.models import Experiment, Goal, Lead
+from variants.brief import EMAIL_FIELD
 from variants.models import Brand, Brief, Nursery
 
 admin.site.index_template = "console/home.html"
@@ -143,7 +145,7 @@ class ExperimentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no 
 
     @admin.display(description="Set up", ordering="created_at")
     def set_up(self, experiment: Experiment) -> str:
-        return f"{experiment.created_at:%d %b %Y}"
+        return date_format(experiment.created_at, overview.DAY)
 
     def get_fieldsets(self, request: HttpRequest, obj: Experiment | None = None) -> Any:
         brief = () if obj else ("brief",)
@@ -160,7 +162,12 @@ class ExperimentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no 
         return {} if obj else self.prepopulated_fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Experiment | None = None) -> Any:
-        return () if _is_open(obj) else ("slug", "consent_required", "currency")
+        if _is_open(obj):
+            return ()
+        fixed = ("slug", "consent_required", "currency")
+        # Sending visitors elsewhere is what starting and stopping is about: it takes the same permission.
+        may_move = request.user.has_perm("experiments.start_experiment")
+        return fixed if may_move else (*fixed, "policy", "control_share", "traffic_share")
 
     def get_form(self, request: HttpRequest, obj: Experiment | None = None, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, **kwargs)
@@ -201,20 +208,32 @@ class ExperimentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no 
         return HttpResponseRedirect(overview.workbench_url(obj.pk))
 
 
+def _labels(brief: Brief) -> dict[str, str]:
+    """Return what the page's form calls each field that leads know by its name."""
+    fields = brief.form_fields or [EMAIL_FIELD.model_dump()]
+    return {field["name"]: field["label"] for field in fields}
+
+
 @admin.register(Lead)
 class LeadAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no types
-    list_display = ("submitted_at", "written", "experiment", "page")
+    list_display = ("sent", "written", "experiment", "page")
     list_filter = ("experiment", "submitted_at")
-    list_select_related = ("experiment", "arm__variant")
+    list_select_related = ("experiment__nursery__brief", "arm__variant")
     list_before_template = "console/leads.html"
-    readonly_fields = ("submitted_at", "experiment", "page", "written")
+    readonly_fields = ("sent", "experiment", "page", "written")
     fields = readonly_fields
     date_hierarchy = "submitted_at"
     actions = None
 
+    @admin.display(description="Sent (UTC)", ordering="submitted_at")
+    def sent(self, lead: Lead) -> str:
+        return date_format(lead.submitted_at, overview.MINUTE)
+
     @admin.display(description="What they wrote")
     def written(self, lead: Lead) -> str:
-        return format_html_join("", '<div><span class="gh-quiet">{}</span> {}</div>', lead.values.items())
+        labels = _labels(lead.experiment.nursery.brief)
+        told = [(labels.get(name, name), value) for name, value in lead.values.items()]
+        return format_html_join("", '<div><span class="gh-quiet">{}</span> {}</div>', told)
 
     @admin.display(description="Page")
     def page(self, lead: Lead) -> str:

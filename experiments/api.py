@@ -1,7 +1,7 @@
 """The API's half about experiments: set up, run, report, and conversions reported by other servers."""
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from http import HTTPStatus
@@ -14,12 +14,13 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Router, Schema, Status
-from ninja.pagination import LimitOffsetPagination, paginate
+from ninja.pagination import paginate
 from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, ValidationError
 
 from experiments import allocation, counting, deployment, lifecycle
 from experiments.models import Arm, Experiment, Goal
 from experiments.reporting.report import as_json, build
+from experiments.reporting.share import revoke, share_url
 from experiments.splitter.cookies import TOKEN_PURPOSE, Assignment, Signer
 from experiments.splitter.records import Conversion
 from experiments.splitter.stores import StoreUnavailable
@@ -27,13 +28,18 @@ from experiments.store import store
 from variants import generation, review
 from variants.api import Created, VariantOut, variant_out
 from variants.models import Brief, Nursery, Variant
-from variants.problems import Conflict, Invalid, Problem, field_errors, require
+from variants.problems import Conflict, Invalid, Paged, Problem, field_errors, require
+from variants.text import Line
 
 logger = logging.getLogger(__name__)
 router = Router(tags=["experiments"])
 
 DEPLOY_WAIT_SECONDS = 10  # a start answers once pages are up, or after this long
+EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)  # before there was a Greenhouse
 CLOCK_TOLERANCE = timedelta(minutes=5)  # by how much another server's clock may be ahead
+
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]  # the model's own bounds are narrower
 
 
 class Strict(Schema):
@@ -49,13 +55,13 @@ class GoalIn(Strict):
 
 
 class ExperimentIn(Strict):
-    name: str
+    name: Annotated[Line, Field(max_length=120)]
     slug: str
     brief_id: int
-    goals: list[GoalIn]
+    goals: Annotated[list[GoalIn], Field(max_length=20)]
     policy: Experiment.Policy = Experiment.Policy.EARN
-    control_share: float = 0.1
-    traffic_share: float = 1.0
+    control_share: Share = 0.1
+    traffic_share: Share = 1.0
     consent_required: bool = False
     has_arm_budget: bool = True
     visitors_per_day: int | None = None
@@ -72,13 +78,13 @@ class ExperimentOut(Schema):
 
 class VariantIn(Strict):
     content: dict[str, Any]
-    name: str | None = Field(default=None, max_length=120)
+    name: Annotated[Line, Field(max_length=120)] | None = None
     is_control: bool = False
 
 
 class GenerateIn(Strict):
     count: int
-    budget_usd: Decimal | None = None
+    budget_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] | None = None
 
 
 class GenerateOut(Schema):
@@ -86,7 +92,7 @@ class GenerateOut(Schema):
 
 
 class PromoteIn(Strict):
-    arm: str | None = None  # without it, the arm most likely to be best
+    arm: Annotated[str, Field(min_length=1)] | None = None  # without it, the arm most likely to be best
 
 
 class AllocationOut(Schema):
@@ -104,7 +110,15 @@ class ConversionIn(Strict):
     value: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)] | None = None
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
     event_id: Annotated[str, StringConstraints(pattern=r"^[!-~]{0,100}$")] = ""
-    occurred_at: AwareDatetime | None = None
+    occurred_at: Annotated[AwareDatetime, Field(ge=EARLIEST)] | None = None
+
+
+class ShareOut(Schema):
+    url: str
+
+
+class Revoked(Schema):
+    revoked: int
 
 
 class Accepted(Schema):
@@ -157,7 +171,7 @@ def _save_valid(row: Experiment | Goal, *, exclude: tuple[str, ...], under: str 
 
 
 @router.get("/experiments", response=list[ExperimentOut])
-@paginate(LimitOffsetPagination)
+@paginate(Paged)
 def list_experiments(request: HttpRequest) -> Any:
     """List experiments, newest first."""
     require(request, "experiments.view_experiment")
@@ -180,7 +194,7 @@ def read_report(request: HttpRequest, experiment_id: int) -> dict[str, Any]:
 
 
 @router.get("/experiments/{experiment_id}/variants", response=list[VariantOut])
-@paginate(LimitOffsetPagination)
+@paginate(Paged)
 def list_variants(request: HttpRequest, experiment_id: int) -> list[VariantOut]:
     """List an experiment's variants in the order they were made."""
     require(request, "variants.view_variant")
@@ -245,8 +259,8 @@ def generate(request: HttpRequest, experiment_id: int, payload: GenerateIn) -> S
     try:
         asked = generation.request_generation(experiment.nursery, payload.count, budget_usd=payload.budget_usd, by=user)
     except ValueError as error:
-        field = "budget_usd" if "budget" in str(error) else "count"
-        raise Invalid([{"field": field, "reason": str(error)}]) from error
+        field, _, reason = str(error).partition(": ")
+        raise Invalid([{"field": field, "reason": reason}]) from error
     return Status(HTTPStatus.ACCEPTED, GenerateOut(generation_id=asked.pk))
 
 
@@ -294,7 +308,8 @@ def promote(request: HttpRequest, experiment_id: int, payload: PromoteIn | None 
     key = (payload.arm if payload else None) or _leader(experiment)
     arm = experiment.arms.filter(key=key).first()
     if arm is None:
-        raise Invalid([{"field": "arm", "reason": f"There is no arm {key!r}."}])
+        known = ", ".join(experiment.arms.values_list("key", flat=True))
+        raise Invalid([{"field": "arm", "reason": f"There is no arm {key!r}; the arms are {known}."}])
     return lifecycle.promote(experiment, arm, by=user)
 
 
@@ -314,6 +329,20 @@ def reallocate(request: HttpRequest, experiment_id: int) -> Any:
     made = allocation.reallocate(experiment, now=timezone.now(), at_once=True)
     lifecycle.publish_or_leave_to_timetable(experiment)
     return made
+
+
+@router.post("/experiments/{experiment_id}/share", response=ShareOut)
+def share(request: HttpRequest, experiment_id: int) -> ShareOut:
+    """Return a link that opens the report without a login; the same one until it is revoked."""
+    user = require(request, "experiments.add_sharelink")
+    return ShareOut(url=share_url(get_object_or_404(Experiment, pk=experiment_id), by=user))
+
+
+@router.delete("/experiments/{experiment_id}/share", response=Revoked)
+def revoke_share(request: HttpRequest, experiment_id: int) -> Revoked:
+    """Revoke every link to the report, at once."""
+    require(request, "experiments.add_sharelink")
+    return Revoked(revoked=revoke(get_object_or_404(Experiment, pk=experiment_id)))
 
 
 @cache
@@ -349,6 +378,10 @@ def _conversion(payload: ConversionIn, assignment: Assignment, goal: Goal) -> Co
     at = payload.occurred_at or now
     if at > now + CLOCK_TOLERANCE:
         raise Invalid([{"field": "occurred_at", "reason": f"{at.isoformat()} has not come yet."}])
+    exposed_at = datetime.fromtimestamp(assignment.exposed_ms / 1000, UTC)
+    if at < exposed_at - CLOCK_TOLERANCE:
+        reason = f"{at.isoformat()} is before the visitor saw the page, {exposed_at.isoformat()}."
+        raise Invalid([{"field": "occurred_at", "reason": reason}])
     return Conversion(
         experiment=assignment.experiment,
         visitor=assignment.visitor,

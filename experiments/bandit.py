@@ -33,6 +33,7 @@ References
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Final
 
 import numpy as np
@@ -80,9 +81,7 @@ def posterior(
     if (converted > exposed).any():
         arm = int(np.argmax(converted > exposed))
         raise ValueError(f"conversions cannot exceed exposures, but arm {arm} has {converted[arm]} of {exposed[arm]}")
-    prior_alpha, prior_beta = prior
-    if not (0 < prior_alpha < np.inf and 0 < prior_beta < np.inf):
-        raise ValueError(f"prior must be two numbers above 0, but got {prior!r}")
+    prior_alpha, prior_beta = _prior(prior)
     return prior_alpha + converted, prior_beta + (exposed - converted)
 
 
@@ -363,7 +362,7 @@ def _with_floor(weights: Floats, floor: float) -> Floats:
     would take the difference from the middle arms and push some below the floor again.
     """
     arms = len(weights)
-    if not 0 <= floor * arms <= 1:
+    if not 0 <= _real(floor) * arms <= 1:
         raise ValueError(f"floor must be between 0 and 1 / arms = {1 / arms:g}, but got {floor!r}")
     return floor + (1 - arms * floor) * weights
 
@@ -375,7 +374,7 @@ def _top_two(alpha: Floats, beta: Floats, best: Floats, top_two: float) -> Float
     if j is not: nothing cancels or overflows as p_j -> 1. Once that chance is 0 / 0 in all but name, it is taken from a
     contest without j, so that the runner-up of a certain winner is still found.
     """
-    if not 0 < top_two <= 1:
+    if not 0 < _real(top_two) <= 1:
         raise ValueError(f"top_two must be in (0, 1], but got {top_two!r}")
     if len(best) == 1:
         return best
@@ -399,7 +398,7 @@ def with_control_share(shares: ArrayLike, *, control: int, control_share: float)
     if (given < 0).any() or not np.isclose(given.sum(), 1.0, rtol=0, atol=1e-9):
         raise ValueError(f"shares must not be negative and sum to 1, but got {given.tolist()}")
     _control(control, len(given))
-    if not 0 <= control_share <= 1:
+    if not 0 <= _real(control_share) <= 1:
         raise ValueError(f"control_share must be between 0 and 1, but got {control_share!r}")
     if given[control] >= control_share:
         return given
@@ -568,7 +567,10 @@ def _log_rate_deviation(arms: Floats) -> Floats:
 
 
 def _vector(name: str, values: ArrayLike) -> Floats:
-    vector = np.array(values, dtype=np.float64)
+    try:
+        vector = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a number per arm, but got {values!r}") from error
     if vector.ndim != 1 or vector.size == 0:
         raise ValueError(f"{name} must be a 1-D array with at least one arm, but has shape {vector.shape}")
     if not np.isfinite(vector).all():
@@ -602,12 +604,27 @@ def _arms(alpha: ArrayLike, beta: ArrayLike) -> tuple[Floats, Floats]:
     return a, b
 
 
-def _control(control: int, arms: int) -> None:
-    if not 0 <= control < arms:
+def _control(control: object, arms: int) -> None:
+    if not isinstance(control, int | np.integer) or not 0 <= control < arms:
         raise ValueError(f"control must be an arm between 0 and {arms - 1}, but got {control!r}")
 
 
 def _level(level: float) -> float:
-    if not 0 < level < 1:
+    if not 0 < _real(level) < 1:
         raise ValueError(f"level must be in (0, 1), but got {level!r}")
     return level
+
+
+def _prior(prior: tuple[float, float]) -> tuple[float, float]:
+    try:
+        alpha, beta = prior
+    except (TypeError, ValueError):
+        alpha = beta = np.nan
+    if not (0 < _real(alpha) < np.inf and 0 < _real(beta) < np.inf):
+        raise ValueError(f"prior must be two numbers above 0, but got {prior!r}")
+    return alpha, beta
+
+
+def _real(value: object) -> float:
+    """Give NaN for what is no number: it lies in no range, so the caller's own message names argument and value."""
+    return float(value) if isinstance(value, Real) else np.nan

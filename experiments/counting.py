@@ -28,6 +28,7 @@ from experiments.models import (
     Arm,
     Conversion,
     EpochCount,
+    Experiment,
     Exposure,
     Goal,
     JournalCursor,
@@ -168,7 +169,7 @@ class _Known:
         goals = Goal.objects.filter(experiment__in=experiments)
         self.arms = {(arm.experiment_id, arm.key): arm.pk for arm in arms}
         self.goals = {(goal.experiment_id, goal.key): goal for goal in goals}
-        self.experiments = {experiment for experiment, _ in self.arms}
+        self.experiments = set(Experiment.objects.filter(pk__in=experiments).values_list("pk", flat=True))
 
     def arm(self, record: records.Exposure | records.Conversion) -> int:
         arm = self.arms.get((record.experiment, record.arm))
@@ -252,6 +253,10 @@ def _inserted_conversions(
 
 
 def _keep_leads(leads: Sequence[records.Lead], known: _Known) -> None:
+    for lead in leads:
+        # Foreign keys are checked only at the commit, too late to set one lead apart from the rest of the batch.
+        if lead.experiment not in known.experiments:
+            raise ValueError(f"there is no experiment {lead.experiment}")
     rows = [
         Lead(
             lead_id=lead.lead_id,

@@ -31,6 +31,7 @@ References
 
 from dataclasses import dataclass
 from enum import StrEnum
+from numbers import Real
 from typing import Final
 
 import numpy as np
@@ -73,10 +74,9 @@ def stratified_lift(
     N(mean of the arms, 0.25^2)), which is wide but finite; without any data all have it.
     """
     fit = _fit(*_counts(exposures, conversions))
-    arms = len(fit.log_lift)
-    if not 0 <= control < arms:
-        raise ValueError(f"control must be an arm between 0 and {arms - 1}, but got {control!r}")
-    if not 0 < level < 1:
+    if not _is_place(control, len(fit.log_lift)):
+        raise ValueError(f"control must be an arm between 0 and {len(fit.log_lift) - 1}, but got {control!r}")
+    if not isinstance(level, Real) or not 0 < level < 1:
         raise ValueError(f"level must be in (0, 1), but got {level!r}")
     difference = fit.log_lift - fit.log_lift[control]
     margin = -special.ndtri((1 - level) / 2) * np.sqrt(_variance_of_differences(fit.covariance)[control])
@@ -266,7 +266,7 @@ def e_values(exposures: ArrayLike, conversions: ArrayLike) -> Floats:
 def evidence_for(arm: int, exposures: ArrayLike, conversions: ArrayLike) -> Floats:
     """Give one row of `e_values`, for a K-th of its cost."""
     exposed, converted = _counts(exposures, conversions)
-    if not 0 <= arm < exposed.shape[1]:
+    if not _is_place(arm, exposed.shape[1]):
         raise ValueError(f"arm must be between 0 and {exposed.shape[1] - 1}, but got {arm!r}")
     return _evidence_for(arm, exposed, converted)
 
@@ -346,7 +346,7 @@ def verdict(
         _per_arm("expected_loss", expected_loss, exposed),
     )
     arms = exposed.shape[1]
-    if not 0 <= control < arms:
+    if not _is_place(control, arms):
         raise ValueError(f"control must be an arm between 0 and {arms - 1}, but got {control!r}")
     leader = int(np.argmax(best))
     visitors, converts = exposed.sum(axis=0), converted.sum(axis=0)
@@ -386,7 +386,10 @@ def _state(*, trusted: bool, enough: bool, won: bool, matters: bool) -> VerdictS
 
 
 def _matrix(name: str, values: ArrayLike) -> Floats:
-    matrix = np.array(values, dtype=np.float64)
+    try:
+        matrix = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a number per epoch and arm, but got {values!r}") from error
     if matrix.ndim != 2 or matrix.shape[1] == 0:  # noqa: PLR2004  # epochs x arms
         raise ValueError(f"{name} must have a row per epoch and a column per arm, but has shape {matrix.shape}")
     bad = ~np.isfinite(matrix) | (matrix < 0)
@@ -407,6 +410,10 @@ def _counts(exposures: ArrayLike, conversions: ArrayLike) -> tuple[Floats, Float
         pair = f"{converted[epoch, arm]} of {exposed[epoch, arm]}"
         raise ValueError(f"conversions cannot exceed exposures, but epoch {epoch}, arm {arm} has {pair}")
     return exposed, converted
+
+
+def _is_place(arm: object, arms: int) -> bool:
+    return isinstance(arm, int | np.integer) and bool(0 <= arm < arms)
 
 
 def _per_arm(name: str, values: ArrayLike, exposed: Floats) -> Floats:

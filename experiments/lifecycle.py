@@ -59,6 +59,10 @@ def faults(experiment: Experiment) -> list[Fault]:
     elif not any(goal.is_primary for goal in goals):
         found.append(Fault(field="goals", reason="Mark one goal as primary: the one that decides."))
     found += _goals_without_a_place(experiment)
+    waiting = experiment.nursery.variants.filter(is_control=True).exclude(status=Variant.Status.APPROVED).first()
+    if waiting is not None:
+        reason = f"“{waiting.name}” is chosen as the control: approve it first, or make another variant the control."
+        found.append(Fault(field="variants", reason=reason))
     if not _approved(experiment).exists():
         found.append(Fault(field="variants", reason="Approve at least one variant first."))
     return found
@@ -156,7 +160,6 @@ def _choose_control(experiment: Experiment) -> None:
     """Make sure one approved variant is the control: the oldest, if nobody chose another."""
     if _approved(experiment).filter(is_control=True).exists():
         return
-    experiment.nursery.variants.filter(is_control=True).update(is_control=False)
     oldest = _approved(experiment).order_by("number").first()
     _approved(experiment).filter(pk=oldest.pk).update(is_control=True)
 

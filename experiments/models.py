@@ -17,10 +17,10 @@ GOAL_KEY_LENGTH = 40
 EXPOSURES = "exposures"  # the measure of an EpochCount that counts exposures; goals are counted under their own keys
 
 slug_shape = RegexValidator(
-    r"^[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?$", "Use small letters, digits and hyphens, such as spring-offer."
+    r"^[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?\Z", "Use small letters, digits and hyphens, such as spring-offer."
 )
 goal_key_shape = RegexValidator(
-    rf"^(?!{EXPOSURES}$)[a-z][a-z0-9_-]{{0,38}}$", "Use small letters, digits, - and _, such as signup."
+    rf"^(?!{EXPOSURES}\Z)[a-z][a-z0-9_-]{{0,38}}\Z", "Use small letters, digits, - and _, such as signup."
 )
 
 
@@ -67,13 +67,13 @@ class Experiment(models.Model):
     visitors_per_day = models.PositiveIntegerField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1)],
+        validators=[MinValueValidator(1), MaxValueValidator(1_000_000_000)],
         help_text="About how many people visit this page a day. Leave it empty if you cannot say: all pages go live.",
     )
     currency = models.CharField(
-        max_length=3, default="USD", validators=[RegexValidator(r"^[A-Z]{3}$", "Use three capitals, such as EUR.")]
+        max_length=3, default="USD", validators=[RegexValidator(r"^[A-Z]{3}\Z", "Use three capitals, such as EUR.")]
     )
-    planned_days = models.PositiveIntegerField(default=14, validators=[MinValueValidator(1)])
+    planned_days = models.PositiveIntegerField(default=14, validators=[MinValueValidator(1), MaxValueValidator(3650)])
     salt = models.CharField(max_length=16, default=new_salt, editable=False)
     sequence = models.PositiveBigIntegerField(default=0, editable=False)  # of the last snapshot made for it
     deployment = models.ForeignKey(
@@ -121,7 +121,10 @@ class Goal(models.Model):
         help_text="How long after the first visit it still counts, in hours. 168 is a week.",
     )
     link = models.CharField(
-        max_length=40, default="cta", help_text="For click goals: cta is the main button, more the second link."
+        max_length=40,
+        default="cta",
+        validators=[RegexValidator(r"^(cta|more)\Z", "Choose cta (the main button) or more (the second link).")],
+        help_text="For click goals: cta is the main button, more the second link.",
     )
 
     class Meta:

@@ -1,9 +1,10 @@
 """The API's root: who may call, and how errors look."""
 
+import logging
 from http import HTTPStatus
 
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI
+from ninja import NinjaAPI, Router
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer
 
@@ -29,9 +30,27 @@ class Token(HttpBearer):
         return found
 
 
+logger = logging.getLogger(__name__)
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
 api = NinjaAPI(title="Greenhouse", version="1", auth=Token(), docs_url=None, urls_namespace="api")
 api.add_router("", variants_router)
 api.add_router("", experiments_api.router)
+fallback = Router()
+
+
+@fallback.api_operation(list(METHODS), "/{path:anything}", include_in_schema=False, auth=None)
+def _nothing_here(request: HttpRequest, anything: str) -> None:
+    raise Problem(HTTPStatus.NOT_FOUND, f"The API has nothing at {request.path}; see /api/v1/openapi.json.")
+
+
+api.add_router("", fallback)  # last: it takes what no other router has
+
+
+@api.exception_handler(Exception)
+def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    return response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on our side; it is in the log."))
 
 
 @api.exception_handler(Problem)

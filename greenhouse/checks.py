@@ -4,7 +4,7 @@ greenhouse.E001  a variable cannot be understood        greenhouse.W001  a model
 greenhouse.E002  SECRET_KEY is missing                  greenhouse.W002  TLS, but no trusted proxy
 greenhouse.E003  PUBLIC_URL is not an address           greenhouse.W003  shares may change before a review
 greenhouse.E004  DEBUG in public
-greenhouse.E005  REDIS_URL is not Redis's
+greenhouse.E005  REDIS_URL is not Redis's               greenhouse.W004  SECRET_KEY is short
 """
 
 import os
@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name for it
+from django.core.management.base import CommandError
 
 from experiments.splitter.config import BadSetting, from_environ
 from greenhouse.environment import Environment
 
 REDIS_SCHEMES = {"redis", "rediss", "unix"}
+SHORTEST_KEY = 32  # characters
 README = "README.md lists every variable with its default."
 
 
@@ -35,6 +37,14 @@ def check_environment(**_kwargs: object) -> list[CheckMessage]:
     ]
 
 
+def refuse_faults() -> None:
+    """Raise CommandError with what keeps Greenhouse from starting. A missing key does not: the start makes one."""
+    faults = [message for message in check_environment() if message.is_serious() and message.id != "greenhouse.E002"]
+    if faults:
+        hints = [fault.hint for fault in faults if fault.hint]
+        raise CommandError("\n".join([*(fault.msg for fault in faults), *dict.fromkeys(hints)]))
+
+
 def _visitor_tier() -> Iterator[CheckMessage]:
     try:
         from_environ({**os.environ, "SECRET_KEY": settings.SECRET_KEY})
@@ -49,6 +59,13 @@ def _secret_key() -> Iterator[CheckMessage]:
             hint="Set it to 50 random characters and keep it: visitors lose their arms when it changes. "
             "`manage.py up` makes one for its folder by itself.",
             id="greenhouse.E002",
+        )
+    elif len(settings.SECRET_KEY) < SHORTEST_KEY:
+        yield Warning(
+            f"SECRET_KEY has {len(settings.SECRET_KEY)} characters: whoever guesses it can sign logins and reports' "
+            "addresses.",
+            hint=f"Use at least {SHORTEST_KEY} random characters.",
+            id="greenhouse.W004",
         )
 
 

@@ -8,12 +8,17 @@ import os
 import tempfile
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import dj_database_url
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+SQLITE = "django.db.backends.sqlite3"
+CONNECTION_SECONDS = 60  # how long a connection to the database is kept
 LONGEST_SOCKET_PATH = 100  # bytes; Linux allows 107 in sockaddr_un, macOS 103
+DATABASE_SCHEMES = {"sqlite", "postgres", "postgresql", "pgsql"}
 
 
 class Environment(BaseSettings):
@@ -31,6 +36,8 @@ class Environment(BaseSettings):
     allowed_hosts: str = "localhost,127.0.0.1,[::1]"
     public_url: str = ""  # how people reach the console, such as https://pages.example.com
     port: int = Field(default=8000, ge=1, le=65535)
+    web_workers: int = Field(default=1, ge=1)
+    web_threads: int = Field(default=32, ge=4)
     debug: bool = False
     trusted_proxy_count: int = Field(default=0, ge=0, le=10)
 
@@ -64,6 +71,42 @@ def secret_key(environment: Environment) -> str:
     if environment.secret_key or not made_here.is_file():
         return environment.secret_key
     return made_here.read_text().strip()
+
+
+def database(environment: Environment, problems: list[str]) -> dict[str, Any]:
+    """Return Django's settings of the database; what is wrong with it is added to `problems`."""
+    url = environment.database_url
+    scheme = url.partition("://")[0] if "://" in url else ""
+    # dj_database_url knows more databases than Greenhouse is tested with; its own messages may hold the password.
+    if url and scheme not in DATABASE_SCHEMES:
+        problems.append(
+            f"DATABASE_URL: {f'{scheme}://' if scheme else 'this'} is not supported; use PostgreSQL, such as "
+            "postgres://user:password@host/name, or sqlite:///path/of/a/file"
+        )
+    elif url:
+        try:
+            return _completed(dict(dj_database_url.parse(url, conn_max_age=CONNECTION_SECONDS)), problems)
+        except ValueError:
+            problems.append("DATABASE_URL: not an address, such as postgres://user:password@host/name")
+    return _completed({"ENGINE": SQLITE, "NAME": str(environment.state_dir / "greenhouse.sqlite3")}, problems)
+
+
+def _completed(settings: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    if settings["ENGINE"] != SQLITE:
+        return {**settings, "CONN_HEALTH_CHECKS": True}
+    try:
+        # Even `manage.py check` opens the database, so its folder has to be there before the first command.
+        Path(settings["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problems.append(f"STATE_DIR: the folder of the database cannot be made: {error}")
+        return {"ENGINE": SQLITE, "NAME": ":memory:"}
+    # Without IMMEDIATE, a transaction that reads and then writes fails at once when another writes in between.
+    options = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+    return {**settings, "CONN_MAX_AGE": CONNECTION_SECONDS, "OPTIONS": options}
 
 
 def socket_path(state_dir: Path) -> Path:

@@ -1,7 +1,7 @@
 """Bring the whole of Greenhouse up in one folder, and say so when everything answers.
 
 What a first start makes lies in the state folder, readable by its owner alone: `secret_key`, `admin_password` and
-`api_token`, so that later starts print the same ones.
+`api_token`, so that later starts print the same ones. While it runs, `url` holds its address, for other commands.
 """
 
 import fcntl
@@ -101,13 +101,25 @@ def keep(path: Path, make: Callable[[], str]) -> str:
     return value
 
 
+@contextmanager
+def address_told(state_dir: Path, url: str) -> Iterator[None]:
+    """Keep the address in the folder's `url`, so that `manage.py simulate` needs neither PORT nor PUBLIC_URL."""
+    path = state_dir / "url"
+    path.unlink(missing_ok=True)  # one that was killed could not remove its own
+    keep(path, lambda: url)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def run(work: Work) -> None:
     """Start everything, call `work` once everything answers, and stay up until told to stop."""
     environment = settings.ENVIRONMENT
     # The terminal is for the supervisor; what product code says in this process would look like an answer to somebody.
     logging.getLogger().setLevel(logging.WARNING)
     ensure_secret_key(settings.STATE_DIR)
-    with only_one(settings.STATE_DIR):
+    with only_one(settings.STATE_DIR), address_told(settings.STATE_DIR, settings.PUBLIC_URL):
         refuse_taken_port(environment.port)
         supervisor = Supervisor(environ=child_environ(environment), log_dir=settings.STATE_DIR / "log", say=say)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -162,6 +174,8 @@ def child_environ(environment: Environment) -> dict[str, str]:
         "JOURNAL_DIR": str(settings.JOURNAL_DIR.absolute()),
         "SNAPSHOT_DIR": str(settings.SNAPSHOT_DIR.absolute()),
         "PORT": str(environment.port),
+        "WEB_WORKERS": str(environment.web_workers),
+        "WEB_THREADS": str(environment.web_threads),
     }
 
 

@@ -1,16 +1,14 @@
 """Django's settings, all from the environment (environment.py); README.md lists the variables."""
 
 import secrets
-from pathlib import Path
 from urllib.parse import urlsplit
 
-import dj_database_url
 import django_stubs_ext
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.csp import CSP
 
-from greenhouse.environment import BASE_DIR, read_environment, secret_key, socket_path
+from greenhouse.environment import BASE_DIR, database, read_environment, secret_key, socket_path
 
 django_stubs_ext.monkeypatch()
 
@@ -81,23 +79,7 @@ TEMPLATES = [
     },
 ]
 
-EMBEDDED_DATABASE_URL = f"sqlite:///{STATE_DIR / 'greenhouse.sqlite3'}"
-try:
-    DATABASES = {"default": dj_database_url.parse(ENVIRONMENT.database_url or EMBEDDED_DATABASE_URL, conn_max_age=60)}
-except ValueError:  # the message of dj_database_url may hold the password
-    ENVIRONMENT_PROBLEMS.append("DATABASE_URL: not a database's address, such as postgres://user:password@host/name")
-    DATABASES = {"default": dj_database_url.parse(EMBEDDED_DATABASE_URL)}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # Even `manage.py check` opens the database, so its folder has to be there before the first command.
-    Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
-    # Without IMMEDIATE, a transaction that reads and then writes fails at once when another writes in between.
-    DATABASES["default"]["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-    }
-else:
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES = {"default": database(ENVIRONMENT, ENVIRONMENT_PROBLEMS)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = ENVIRONMENT.redis_url or f"unix://{socket_path(STATE_DIR)}"
@@ -181,6 +163,7 @@ UNFOLD = {
     "SITE_URL": None,  # the address without a path has no page of its own
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_HISTORY": True,
+    "LOGIN": {"form": "greenhouse.logins.PatientLoginForm"},
     "DASHBOARD_CALLBACK": "experiments.admin.home",
     "STYLES": [lambda request: static("console/console.css")],
     "SCRIPTS": [lambda request: static("console/console.js")],

@@ -8,7 +8,8 @@ A process that dies is started again, at once the first time. What it left behin
 web server would keep the port and serve on unwatched. Every process leads a group of its own, so that Ctrl-C reaches
 the supervisor alone and the order of stopping is ours: a Redis that goes before the workers fails their last tasks.
 
-Output goes to one rotated file per process; the terminal sees warnings, errors and what the supervisor does.
+Output goes to one rotated file per process; the terminal sees errors, warnings that somebody can act on, and what the
+supervisor does.
 """
 
 import logging
@@ -34,8 +35,13 @@ FIRST_BACK_OFF_SECONDS = 0.5
 LOG_BYTES = 10 * 1024 * 1024
 LOG_FILES_KEPT = 3
 LINES_OF_REASON = 5  # of a failed release, for the terminal
-# Granian warns of more threads than cores "which you can safely ignore"; they are for requests that wait.
-NOTEWORTHY = re.compile(r"(?<![%@])\b(?:WARNING|ERROR|CRITICAL|FATAL)\b(?!.*safely ignore)")
+# Nobody at the terminal can act on a visitor's wrong address or form (Django warns of every 4xx), on what a library
+# will change one day, or on Granian's threads beyond the cores "which you can safely ignore": they are for requests
+# that wait.
+NOTEWORTHY = re.compile(
+    r"(?<![%@])\b(?:(?:ERROR|CRITICAL|FATAL)\b"
+    r"|WARNING\b(?! django\.(?:request|security)\b)(?!.*(?:safely ignore|DeprecationWarning)))"
+)
 LEASH = Path(__file__).with_name("leash.py")
 
 Say = Callable[[str], None]

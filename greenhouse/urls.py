@@ -5,9 +5,13 @@ from typing import cast
 
 from django.conf import settings
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.templatetags.static import static
 from django.urls import URLPattern, URLResolver, include, path
 from django.utils.csp import CSP
 from django.views.decorators.csp import csp_override
+from django.views.decorators.http import require_safe
+from django.views.generic import RedirectView
 
 from experiments.console.previews import preview
 from greenhouse.api import api
@@ -19,6 +23,14 @@ CONSOLE_CSP = {
     "script-src": [CSP.SELF, CSP.UNSAFE_EVAL],
     "style-src": [CSP.SELF, CSP.UNSAFE_INLINE],
 }
+
+# Shared reports are not named here: they forbid indexing themselves, which a robot kept out could not read.
+ROBOTS = "User-agent: *\nDisallow: /console/\nDisallow: /experiments/\nDisallow: /api/\n"
+
+
+@require_safe
+def robots(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(ROBOTS, content_type="text/plain; charset=utf-8")
 
 
 def with_console_policy(patterns: Iterable[URLPattern | URLResolver]) -> None:
@@ -34,6 +46,9 @@ console = path("console/", admin.site.urls)
 with_console_policy([console])
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("favicon.ico", RedirectView.as_view(url=static("reports/leaf.svg"))),
+    path("robots.txt", robots),
     console,
     path("p/<slug:slug>/", preview, name="preview"),
     path("api/v1/", api.urls),

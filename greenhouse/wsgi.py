@@ -5,6 +5,7 @@ it in a thread; only a request for Django waits for that, and if it fails to loa
 """
 
 import os
+import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -25,6 +26,11 @@ def load_django() -> "WSGIApplication":
 
 # A worker that outlives its server would keep the port, and serve on with nobody to stop it.
 end_with_parent()
+# Console and API may take at most half of the server's threads, however slow they are or many ask: the rest are for
+# visitors. Waiting for a place would take a thread as well, so who finds none is asked to come back.
+django_places = threading.BoundedSemaphore(max(1, splitter.threads // 2))
+BUSY = b"Greenhouse is busy; try again in a moment.\n"
+
 django: "Future[WSGIApplication]" = ThreadPoolExecutor(1, "load-django").submit(load_django)
 
 
@@ -32,4 +38,11 @@ def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> 
     """Answer visitors from memory, everybody else by Django."""
     if splitter.owns(environ):
         return splitter(environ, start_response)
-    return django.result()(environ, start_response)
+    if not django_places.acquire(blocking=False):
+        headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(BUSY))), ("Retry-After", "1")]
+        start_response("503 Service Unavailable", headers)
+        return (BUSY,)
+    try:
+        return django.result()(environ, start_response)
+    finally:
+        django_places.release()

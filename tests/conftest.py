@@ -39,6 +39,7 @@ def _no_broker() -> None:
 def _own_state(settings: Any, tmp_path: Path) -> Iterator[None]:
     """Keep tests away from the state of a Greenhouse that runs in this folder."""
     settings.STATE_DIR = tmp_path
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick; nothing here is secret
     settings.JOURNAL_DIR = tmp_path / "journal"
     settings.SNAPSHOT_DIR = tmp_path / "snapshot"
     if "REDIS_URL" not in os.environ:

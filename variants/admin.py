@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.widgets import (
@@ -134,12 +135,13 @@ class BrandAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no types
 @admin.register(Brief)
 class BriefAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no types
     form = BriefForm
-    list_display = ("name", "brand", "asks_for", "created_at")
+    list_display = ("name", "brand", "asks_for", "written")
     actions = None
     list_filter = ("brand",)
     list_select_related = ("brand",)
     search_fields = ("name", "product")
     warn_unsaved_form = True
+    change_form_outer_before_template = "console/brief.html"
     conditional_fields = {
         "call_to_action_url": "call_to_action_kind == 'link'",
         "form_fields": "call_to_action_kind == 'form'",
@@ -163,6 +165,10 @@ class BriefAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no types
     @admin.display(description="Asks visitors to")
     def asks_for(self, brief: Brief) -> str:
         return f"{brief.get_call_to_action_kind_display()} (“{brief.call_to_action_label}”)"
+
+    @admin.display(description="Written", ordering="created_at")
+    def written(self, brief: Brief) -> str:
+        return date_format(brief.created_at, "j M Y")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name in {"product", "audience", "offer", "thank_you"}:

@@ -1,22 +1,45 @@
 """The API's half about what pages say: briefs, generations, variants."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Router, Schema, Status
+from ninja.pagination import paginate
+from pydantic import ConfigDict, Field, StringConstraints
 
 from variants.brief import BriefSpec
 from variants.content import PageContent
 from variants.models import Brand, Brief, Generation, Variant
-from variants.problems import Invalid, require
+from variants.problems import Invalid, Paged, require
+from variants.text import Line, Link
 
 router = Router(tags=["variants"])
 
+Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
+
+
+class BrandIn(Schema):
+    """Who speaks on pages."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[Line, Field(max_length=80)]
+    voice: Annotated[str, Field(max_length=200)] = ""
+    primary_colour: Colour = "#0b6e4f"
+    accent_colour: Colour = "#f2a541"
+    legal_footer: Annotated[str, Field(max_length=400)] = ""
+    privacy_url: Link | None = None
+
+
+class BrandOut(BrandIn):
+    id: int
+
 
 class BriefIn(BriefSpec):
-    """A brief, and whose it is; without `brand_id` the first brand's."""
+    """A brief, and whose it is; without `brand_id` a brand of the brief's own name."""
 
     brand_id: int | None = None
 
@@ -36,6 +59,7 @@ class Finding(Schema):
     field: str
     words: str
     reason: str
+    blocks: bool = True
 
 
 class VariantOut(Schema):
@@ -80,15 +104,31 @@ def variant_out(variant: Variant) -> VariantOut:
     )
 
 
+@router.post("/brands", response={201: Created})
+def create_brand(request: HttpRequest, brand: BrandIn) -> Status[Created]:
+    """Save a brand."""
+    require(request, "variants.add_brand")
+    made = Brand.objects.create(**{**brand.model_dump(), "privacy_url": brand.privacy_url or ""})
+    return Status(HTTPStatus.CREATED, Created(id=made.pk))
+
+
+@router.get("/brands", response=list[BrandOut])
+@paginate(Paged)
+def list_brands(request: HttpRequest) -> QuerySet[Brand]:
+    """List the brands."""
+    require(request, "variants.view_brand")
+    return Brand.objects.order_by("pk")
+
+
 @router.post("/briefs", response={201: Created})
 def create_brief(request: HttpRequest, brief: BriefIn) -> Status[Created]:
     """Save a brief."""
     user = require(request, "variants.add_brief")
-    brand = Brand.objects.filter(pk=brief.brand_id) if brief.brand_id else Brand.objects.order_by("pk")
-    owner = brand.first()
-    if brief.brand_id and owner is None:
+    brand = Brand.objects.filter(pk=brief.brand_id).first() if brief.brand_id else None
+    if brief.brand_id and brand is None:
         raise Invalid([{"field": "brand_id", "reason": f"There is no brand {brief.brand_id}."}])
-    made = Brief(brand=owner or Brand.objects.create(name=brief.name[:80]), created_by=user)
+    # Another product's brand must not sign this page, so without a brand the brief gets one of its own.
+    made = Brief(brand=brand or Brand.objects.get_or_create(name=brief.name[:80])[0], created_by=user)
     made.take(BriefSpec.model_validate(brief.model_dump(exclude={"brand_id"})))
     made.save()
     return Status(HTTPStatus.CREATED, Created(id=made.pk))

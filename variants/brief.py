@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from variants.text import Line, Link, Paragraph
+from variants.text import Language, Line, Link, Paragraph
 
 
 class BriefPart(BaseModel):
@@ -19,7 +19,11 @@ class Fact(BriefPart):
 
 
 def _as_fact(value: object) -> object:
-    return {"text": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"text": value}
+    if not isinstance(value, dict | Fact):
+        raise ValueError("a fact is a text, or an object with text and source")  # noqa: TRY004 - pydantic's protocol
+    return value
 
 
 class ActionLink(BriefPart):
@@ -73,7 +77,7 @@ class BriefSpec(BriefPart):
     must_say: list[Words] = Field(default_factory=list, max_length=50)
     never_say: list[Words] = Field(default_factory=list, max_length=200)
     tone: Line = Field(default="clear and friendly", max_length=200)
-    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = "en"
+    language: Language = "en"
     call_to_action: CallToActionSpec
     secondary_link: ActionLink | None = None
     form_fields: list[FormField] = Field(default_factory=lambda: [EMAIL_FIELD], max_length=12)

@@ -14,7 +14,7 @@ from variants.content import PageContent
 MICRO_USD = Decimal(1_000_000)  # money is kept in whole millionths of a dollar: sums are exact on every database
 MOST_VARIANTS_PER_GENERATION = 500
 
-hex_colour = RegexValidator(r"^#[0-9a-fA-F]{6}$", "Give the colour as # and six hexadecimal digits, such as #0b6e4f.")
+hex_colour = RegexValidator(r"^#[0-9a-fA-F]{6}\Z", "Give the colour as # and six hexadecimal digits, such as #0b6e4f.")
 
 
 class Brand(models.Model):

@@ -14,7 +14,7 @@ The phrases are English. For a brief in another language only the brief's own wo
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -106,6 +106,29 @@ STATEMENT_HEADLINES = {
     "objection": ("{A}. Where is the catch?", "{A}? Fair questions, straight answers.", "{A}. Doubts welcome."),
     "offer": ("{A}. Start here.", "{A}. Here is the offer.", "The first step, and {a}"),
 }  # fmt: skip
+# For one word, of which nobody knows whether it is a noun, an adjective or a verb ("Speed", "Calm", "Relax").
+WORD_HEADLINES = {
+    "promise": ("{A}.", "{p}: {a}", "{A}. That is the idea."),
+    "problem": ("{A}, for a change", "{A}, at last", "{A}, after all"),
+    "bridge": ("{A}, from here on", "Today as always. Tomorrow: {a}.", "Next stop: {a}"),
+    "question": ("In one word? {A}.", "What does {p} stand for? {A}.", "What is the idea? {A}."),
+    "proof": ("{A}: the facts", "{A}? See for yourself.", "{A}, and the facts behind it"),
+    "features": ("{A}: this is how", "{A}, piece by piece", "{A}, and what goes into it"),
+    "objection": ("{A}: where is the catch?", "{A}? Fair questions, straight answers.", "{A}. Doubts welcome."),
+    "offer": ("{A}. Start here.", "{A} starts here", "{A}: begin here"),
+}  # fmt: skip
+# For what is denied ("Never lose a note", "No more paper", "Nothing leaves your server"): the words stand alone.
+DENIAL_HEADLINES = {
+    "promise": ("{A}.", "{p}: {a}", "{A}. That is the idea."),
+    "problem": ("{A}. One worry less.", "One worry less: {a}", "Too good to be true? {A}."),
+    "bridge": ("Today as always. Tomorrow: {a}.", "From now on: {a}", "What changes: {a}"),
+    "question": ("How does that sound? {A}.", "What would change for you? {A}.", "What is the idea? {A}."),
+    "proof": ("{A}: the facts", "{A}. See for yourself.", "The facts behind it: {a}"),
+    "features": ("{A}: this is how", "{A}, feature by feature", "What it is all for: {a}"),
+    "objection": ("{A}. Where is the catch?", "{A}? Fair questions, straight answers.", "{A}. Doubts welcome."),
+    "offer": ("{A}. Start here.", "{A}. Here is the offer.", "{A}: begin here"),
+}  # fmt: skip
+DENIAL = re.compile(r"(?:never|no|not|none|nothing|nobody|without|do(?:n['’]t| not))\b(?!-)", re.IGNORECASE)
 # Headlines that hold a fact of the brief ({W}, or {w} inside a sentence); the angle then stands above them.
 FACT_HEADLINES = {
     "promise": ("{W}.", "Good to know: {w}", "In plain words: {w}"),
@@ -283,9 +306,8 @@ def _headlines(material: Material) -> list[str]:
     """Return the headlines of an approach: those on the angle first, then those on the page's first fact."""
     angle, approach = without_stop(material.direction.angle), material.direction.approach.name
     words = {"A": upper_first(angle), "a": lower_first(angle), "p": material.product}
-    table = REQUEST_HEADLINES if is_request(angle) else STATEMENT_HEADLINES if is_statement(angle) else NAME_HEADLINES
     # Without angles in the brief, the direction's is a note for a writer, not words for a reader.
-    on_angle = [form.format(**words) for form in table[approach]] if material.brief.angles else []
+    on_angle = [form.format(**words) for form in _angle_headlines(angle)[approach]] if material.brief.angles else []
     if approach == "offer":
         offer = head_clause(sentences(material.brief.offer)[0], HEADLINE - 30)
         on_angle += _filled(OFFER_HEADLINES, offer, material)
@@ -294,6 +316,16 @@ def _headlines(material: Material) -> list[str]:
     leads = fact is not None and not POINTS_BACK.search(fact) and topic_of(fact).question != PRICE_QUESTION
     on_fact = _filled(FACT_HEADLINES[approach], fact if leads else None, material)
     return [headline for pair in zip_longest(on_angle, on_fact) for headline in pair if headline]
+
+
+def _angle_headlines(angle: str) -> Mapping[str, Sequence[str]]:
+    if len(angle.split()) == 1:
+        return WORD_HEADLINES
+    if DENIAL.match(angle):
+        return DENIAL_HEADLINES
+    if is_request(angle):
+        return REQUEST_HEADLINES
+    return STATEMENT_HEADLINES if is_statement(angle) else NAME_HEADLINES
 
 
 def _filled(forms: Sequence[str], words: str | None, material: Material) -> list[str]:

@@ -1,14 +1,24 @@
 """Errors as RFC 9457 problem documents: what is wrong, in which field, and how to mend it."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest, JsonResponse
-from pydantic import ValidationError
+from ninja.pagination import LimitOffsetPagination
+from pydantic import Field, ValidationError
 
 CONTENT_TYPE = "application/problem+json"
+_NAMES_ITS_FIELD = re.compile(r"([a-z_]+): (.+)", re.DOTALL)
+
+
+class Paged(LimitOffsetPagination):
+    """Pages of a list, by `limit` and `offset`."""
+
+    class Input(LimitOffsetPagination.Input):
+        offset: int = Field(0, ge=0, le=10**9)  # beyond that a database's integers end
 
 
 class Problem(Exception):
@@ -41,13 +51,17 @@ def field_errors(error: ValidationError, *, under: str = "") -> list[dict[str, s
 
 def located(faults: Iterable[Mapping[str, Any]], *, under: str = "", skip: int = 0) -> list[dict[str, str]]:
     """Return faults with a `loc` as field and reason, leaving out the first `skip` parts of the location."""
-    return [
-        {
-            "field": ".".join([*([under] if under else []), *(str(part) for part in fault["loc"][skip:])]) or "body",
-            "reason": str(fault["msg"]).removeprefix("Value error, "),
-        }
-        for fault in faults
-    ]
+    return [_located(fault, [under] if under else [], skip) for fault in faults]
+
+
+def _located(fault: Mapping[str, Any], under: list[str], skip: int) -> dict[str, str]:
+    reason = str(fault["msg"]).removeprefix("Value error, ")
+    place = [*under, *(str(part) for part in fault["loc"][skip:])]
+    # A check of several fields together starts its message with the one to mend.
+    if named := _NAMES_ITS_FIELD.fullmatch(reason):
+        place.append(named[1])
+        reason = named[2]
+    return {"field": ".".join(place) or "body", "reason": reason}
 
 
 def response(problem: Problem) -> JsonResponse:

@@ -88,7 +88,12 @@ def findings_of(page: PageContent, nursery: Nursery) -> list[Finding]:
 
 
 def approve(variant: Variant, by: Person) -> Variant:
-    """Let a draft go live; raise Blocked with the findings that stand in the way."""
+    """Let a draft go live; raise Blocked with the findings that stand in the way. Approving twice changes nothing."""
+    variant.refresh_from_db(fields=["status"])
+    if variant.status == Variant.Status.APPROVED:
+        return variant
+    if variant.status == Variant.Status.REJECTED:
+        raise WrongVariantStatus(f"“{variant.name}” is rejected; edit it to make it a draft again")
     findings = findings_of(variant.page, variant.nursery)
     stored = [finding.as_dict() for finding in findings]
     if is_blocked(findings):
@@ -98,6 +103,10 @@ def approve(variant: Variant, by: Person) -> Variant:
 
 
 def reject(variant: Variant, by: Person, *, is_live: bool = False) -> Variant:
+    """Take a variant out of review; rejecting twice changes nothing."""
+    variant.refresh_from_db(fields=["status"])
+    if variant.status == Variant.Status.REJECTED:
+        return variant
     if is_live:
         raise LiveVariant(f"“{variant.name}” is live; retire it in its experiment instead of rejecting it")
     return _move(variant, {Variant.Status.DRAFT, Variant.Status.APPROVED}, Variant.Status.REJECTED, by=by)
@@ -121,8 +130,12 @@ def _move(variant: Variant, before: set[Variant.Status], after: Variant.Status, 
             status=after, reviewed_by=by, reviewed_at=timezone.now(), **new
         )
     if not moved:
-        raise WrongVariantStatus(
-            f"“{variant.name}” cannot become {after.label}: somebody changed it or decided on it in the meantime"
-        )
+        raise WrongVariantStatus(_why_not(variant, stored, before))
     variant.refresh_from_db()
     return variant
+
+
+def _why_not(variant: Variant, stored: Variant, before: set[Variant.Status]) -> str:
+    if stored.status in before:
+        return f"“{variant.name}” was changed by somebody a moment ago; look at it again"
+    return f"“{variant.name}” is {stored.status}; edit it to make it a draft again"

@@ -5,7 +5,12 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminRadioSelectWidget, UnfoldAdminSelectWidget
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminRadioSelectWidget,
+    UnfoldAdminSelectWidget,
+)
 
 from experiments.models import Experiment, Goal
 from variants.models import Brief
@@ -16,6 +21,9 @@ POLICIES = [
     (Experiment.Policy.EQUAL, "Equal: show every variant equally often. The classic A/B test."),
 ]
 PERCENT = 100
+MOST_VISITORS_PER_DAY = 100_000_000
+MOST_DAYS = 3_650
+MOST_HOURS = 8_760  # a year
 
 
 class PercentField(forms.DecimalField):
@@ -45,6 +53,21 @@ class PercentField(forms.DecimalField):
         return super().has_changed(self.prepare_value(initial), data)
 
 
+class WholeField(forms.IntegerField):
+    """A whole number whose limits are said in words."""
+
+    def __init__(self, *, most: int, unit: str, **kwargs: Any) -> None:
+        limits = f"Write a number from 1 to {most:,} {unit}"
+        words = f"{limits}." if kwargs.get("required", True) else f"{limits}, or leave it empty."
+        super().__init__(
+            min_value=1,
+            max_value=most,
+            widget=UnfoldAdminIntegerFieldWidget,
+            error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), words),
+            **kwargs,
+        )
+
+
 class ExperimentForm(forms.ModelForm[Experiment]):
     brief = forms.ModelChoiceField(
         queryset=Brief.objects.order_by("-pk"),
@@ -63,8 +86,8 @@ class ExperimentForm(forms.ModelForm[Experiment]):
         most=0.9,
         initial=0.1,
         label="Always see the control (%)",
-        help_text="Out of 100 new visitors, how many always see today’s page. It keeps the comparison honest; "
-        "10 is a good start.",
+        help_text="Out of 100 new visitors, how many always see today’s page (control). It keeps the comparison "
+        "honest; 10 is a good start.",
     )
     traffic_share = PercentField(
         least=0.001,
@@ -73,6 +96,15 @@ class ExperimentForm(forms.ModelForm[Experiment]):
         label="Visitors who take part (%)",
         help_text="Out of 100 visitors, how many take part at all. The others see today’s page and are not counted.",
     )
+    visitors_per_day = WholeField(
+        most=MOST_VISITORS_PER_DAY,
+        unit="visitors",
+        required=False,
+        label="Visitors a day",
+        help_text="About how many people visit this page a day. Leave it empty if you cannot say: "
+        "then all variants go live.",
+    )
+    planned_days = WholeField(most=MOST_DAYS, unit="days", initial=14, label="Days it is planned to run")
 
     class Meta:
         model = Experiment
@@ -82,16 +114,12 @@ class ExperimentForm(forms.ModelForm[Experiment]):
         )  # fmt: skip
         labels: ClassVar = {
             "slug": "Address of the page",
-            "visitors_per_day": "Visitors a day",
-            "planned_days": "Days it is planned to run",
             "has_arm_budget": "Show only as many variants at once as the traffic can tell apart",
             "consent_required": "Ask for consent first",
         }
         help_texts: ClassVar = {
             "slug": "The last part of its address: <em>spring-offer</em> becomes …/p/spring-offer/. "
             "Small letters, digits and hyphens. It cannot be changed after the start.",
-            "visitors_per_day": "About how many people visit this page a day. Leave it empty if you cannot say: "
-            "then all variants go live.",
             "has_arm_budget": "The other approved variants wait their turn. Needs the number of visitors a day.",
             "consent_required": "Nobody is counted or remembered before they have agreed on the page.",
             "currency": "For goals that are purchases: what their values are counted in, such as EUR.",
@@ -121,14 +149,15 @@ class GoalForm(forms.ModelForm[Goal]):
         widget=UnfoldAdminSelectWidget,
         label="For clicks: on",
     )
+    window_hours = WholeField(most=MOST_HOURS, unit="hours", initial=168, label="Counts for (hours)")
 
     class Meta:
         model = Goal
         fields = ("key", "kind", "link", "window_hours", "is_primary")
         labels: ClassVar = {
-            "key": "Name", "kind": "A visitor …", "window_hours": "Counts for (hours)", "is_primary": "Decides",
+            "key": "Name", "kind": "A visitor …", "is_primary": "Decides",
         }  # fmt: skip
-        help_texts: ClassVar = {"key": "", "window_hours": "", "is_primary": ""}
+        help_texts: ClassVar = {"key": "", "is_primary": ""}
 
     def validate_constraints(self) -> None:
         """Leave it to the formset, which sees all goals at once and says it in words."""

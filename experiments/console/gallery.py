@@ -1,11 +1,13 @@
 """Turn an experiment's variants into the cards of its workbench: what each says, how it stands, what it earned."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, QuerySet, Sum
 
+from experiments.console.overview import OVER, seen_by_all
 from experiments.console.previews import preview_url
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
 from variants.models import Variant
@@ -14,7 +16,10 @@ PLACE_WORDS = {
     "headline": "headline", "subheadline": "text under the headline", "call_to_action": "button", "title": "title",
     "text": "text", "description": "description", "answer": "answer", "question": "question", "note": "small print",
 }  # fmt: skip
-ARM_WORDS = {Arm.Status.LIVE: "live", Arm.Status.WAITING: "waits its turn", Arm.Status.RETIRED: "retired"}
+ARM_WORDS = {
+    "live": "live", "waiting": "waits its turn", "retired": "retired",
+    "all": "everyone sees it", "none": "no longer shown", "never": "was never shown",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +46,7 @@ class Card:
     angle: str
     remarks: tuple[Remark, ...]
     preview: str
-    arm: str = ""  # of the arm, if the experiment has started with it: live, waiting, retired
+    arm: str = ""  # how it is shown, if the experiment has started with it: a key of ARM_WORDS
     arm_words: str = ""
     share: float | None = None
     visitors: int = 0
@@ -60,14 +65,32 @@ def cards(experiment: Experiment, variants: QuerySet[Variant]) -> list[Card]:
     """Return the cards of some of an experiment's variants, in four queries however many they are."""
     counts = _counts(experiment)
     allocation = experiment.allocations.last()
-    shares = allocation.shares if allocation else {}
-    return [_card(experiment, variant, counts, shares) for variant in variants.select_related("arm")]
+    # Shares tell about new visitors; while it is paused, and once it is over, they go by none.
+    shares = allocation.shares if allocation and experiment.status == Experiment.Status.RUNNING else {}
+    shown = seen_by_all(experiment) if experiment.status in OVER else None
+    return [_card(experiment, variant, counts, shares, shown) for variant in variants.select_related("arm")]
+
+
+def _shown(arm: Arm | None, seen_by_all: Variant | None) -> str:
+    """Return how visitors meet an arm, as a key of ARM_WORDS."""
+    if arm is None:
+        return ""
+    if seen_by_all is None:
+        return arm.status
+    if arm.variant_id == seen_by_all.pk:
+        return "all"
+    return "never" if arm.status == Arm.Status.WAITING else "none"
 
 
 def _card(
-    experiment: Experiment, variant: Variant, counts: Mapping[tuple[int, bool], int], shares: Mapping[str, float]
+    experiment: Experiment,
+    variant: Variant,
+    counts: Mapping[tuple[int, bool], int],
+    shares: Mapping[str, float],
+    seen_by_all: Variant | None,
 ) -> Card:
     arm: Arm | None = getattr(variant, "arm", None)
+    shown = _shown(arm, seen_by_all)
     return Card(
         id=variant.pk,
         number=variant.number,
@@ -79,8 +102,8 @@ def _card(
         angle=variant.content["angle"],
         remarks=tuple(_remark(finding) for finding in variant.findings),
         preview=preview_url(experiment, variant.pk),
-        arm=arm.status if arm else "",
-        arm_words=ARM_WORDS[Arm.Status(arm.status)] if arm else "",
+        arm=shown,
+        arm_words=ARM_WORDS[shown] if shown else "",
         share=shares.get(arm.key) if arm else None,
         visitors=counts.get((arm.pk, True), 0) if arm else 0,
         conversions=counts.get((arm.pk, False), 0) if arm else 0,
@@ -121,6 +144,9 @@ def kept(experiment: Experiment, show: str) -> QuerySet[Variant]:
     return variants.filter(status=show) if show in Variant.Status.values else variants
 
 
+DATABASE_NUMBER = re.compile(r"[0-9]{1,18}")  # 64-bit integers end in the nineteenth digit
+
+
 def ids(values: Iterable[str]) -> list[int]:
     """Return the numbers among what a form sent; the rest cannot name a variant."""
-    return [int(value) for value in values if value.isascii() and value.isdecimal()]
+    return [int(value) for value in values if DATABASE_NUMBER.fullmatch(value)]

@@ -19,6 +19,8 @@ STATUS_WORDS = {
     Experiment.Status.FINISHED: "Finished",
     Experiment.Status.PROMOTED: "Winner chosen",
 }
+DAY, MINUTE = "j M Y", "j M Y, H:i"  # how the console and the report write dates
+OVER = frozenset({Experiment.Status.FINISHED, Experiment.Status.PROMOTED})
 # What runs is looked at first, then what waits for somebody.
 ORDER = ("running", "paused", "draft", "finished", "promoted")
 
@@ -59,6 +61,13 @@ class Decision:
 
 def workbench_url(experiment_id: int) -> str:
     return reverse("admin:experiments_experiment_workbench", args=[experiment_id])
+
+
+def seen_by_all(experiment: Experiment) -> Variant | None:
+    """Return what everyone sees once the experiment is over: the winner, or the control until one is chosen."""
+    if experiment.winner is not None:
+        return experiment.winner.variant
+    return experiment.nursery.variants.filter(is_control=True).first()
 
 
 def with_numbers(experiments: QuerySet[Experiment]) -> QuerySet[Experiment]:

@@ -6,6 +6,7 @@ pictures stand inside the document, because the page's own address serves them o
 """
 
 import base64
+import hashlib
 import html
 from datetime import timedelta
 from typing import Final
@@ -25,7 +26,16 @@ from variants.renderer import BadFrame, PageFrame, Rendered, render_page
 
 PARAMETER: Final = "gh_preview"
 LIFE: Final = timedelta(days=7)
+FRAMED: Final = "framed"  # in the address of a preview that the console shows as a picture of itself
 SALT: Final = "experiments.previews"
+# At the foot, above a button that a layout keeps there on telephones: the header of a page may stick to the top.
+BAR_STYLE: Final = (
+    ":root{--bar:2.5rem}@media(max-width:34rem){:root{--bar:4rem}}"  # there it takes two lines
+    "body{padding-bottom:var(--bar)}.sticky{bottom:var(--bar)}"
+    ".gh-preview{position:fixed;inset:auto 0 0;z-index:99;max-width:none;margin:0;padding:.5rem 1rem;"
+    "background:#0f3d22;color:#fff;font:500 .875rem/1.5rem system-ui,sans-serif;text-align:center}"
+)
+BAR_WORDS: Final = "This is a preview: nothing is counted and the form is not sent."
 # Instead of the renderer's: the console may show the page in a frame, nothing may be sent, pictures are inside.
 OVERRIDES: Final = {"frame-ancestors": "'self'", "form-action": "'none'", "img-src": "data:"}
 
@@ -63,10 +73,11 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         experiment, variant = read_token(request.GET.get(PARAMETER, ""), slug)
         rendered = _rendered(experiment, variant)
+        shown = rendered if FRAMED in request.GET else _with_bar(rendered)
     except BadPreview as error:
         return _refusal(request, str(error))
-    answer = HttpResponse(rendered.html)
-    answer["Content-Security-Policy"] = rendered.csp
+    answer = HttpResponse(shown.html)
+    answer["Content-Security-Policy"] = shown.csp
     return _private(answer)
 
 
@@ -91,6 +102,15 @@ def _rendered(experiment: Experiment, variant: Variant) -> Rendered:
     except (ValidationError, BadFrame) as error:
         raise BadPreview("The brief or the page has a fault that stands in the way. Open and save both.") from error
     return Rendered(html=_detached(rendered.html, experiment, frame), csp=_policy(rendered.csp))
+
+
+def _with_bar(rendered: Rendered) -> Rendered:
+    """Say on the page itself why its button and its form do nothing."""
+    style = f"<style>{BAR_STYLE}</style></head>".encode()
+    bar = f'<p class="gh-preview" lang="en" dir="ltr">{BAR_WORDS}</p></body>'.encode()
+    page = rendered.html.replace(b"</head>", style, 1).replace(b"</body>", bar, 1)
+    digest = base64.b64encode(hashlib.sha256(BAR_STYLE.encode()).digest()).decode()
+    return Rendered(html=page, csp=rendered.csp.replace("style-src ", f"style-src 'sha256-{digest}' ", 1))
 
 
 def _policy(csp: str) -> str:

@@ -4,9 +4,10 @@ Every step is a POST that needs one permission, calls one function of the work m
 admin's history, and leads back to the page. GETs change nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Final, cast
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -19,12 +20,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from experiments import deployment, lifecycle
 from experiments.console import history, workbench
 from experiments.console.gallery import Card, cards, ids, kept, tally
-from experiments.console.overview import workbench_url
+from experiments.console.overview import MINUTE, workbench_url
 from experiments.console.previews import preview_url
 from experiments.models import Deployment, Experiment
 from experiments.reporting.share import share_url
@@ -34,6 +36,8 @@ from variants.console.page_form import PageForm
 from variants.models import MOST_VARIANTS_PER_GENERATION, Variant
 
 CARDS_PER_PAGE: Final = 100
+MOST_BUDGET_USD: Final = 1_000_000  # more is a slip of the keyboard
+LONGEST_TYPED: Final = 40  # characters of a number that are shown again
 NAMES_IN_HISTORY: Final = 10
 COPIED_NAME: Final = 110  # characters; leaves room for " (copy)" in a name
 DEPLOY_WAIT_SECONDS: Final = 10
@@ -81,8 +85,10 @@ def record(request: HttpRequest, experiment: Experiment, what: str) -> None:
     )
 
 
-def _back(experiment: Experiment, anchor: str = "") -> HttpResponseRedirect:
-    return HttpResponseRedirect(workbench_url(experiment.pk) + (f"#{anchor}" if anchor else ""))
+def _back(experiment: Experiment, anchor: str = "", *, typed: Mapping[str, str] | None = None) -> HttpResponseRedirect:
+    """Lead to the workbench; what was typed there stands in its form again."""
+    query = f"?{urlencode(typed)}" if typed else ""
+    return HttpResponseRedirect(workbench_url(experiment.pk) + query + (f"#{anchor}" if anchor else ""))
 
 
 # --- the page -------------------------------------------------------------------------------------------------------
@@ -103,10 +109,15 @@ class GrowForm(forms.Form):
     )
     budget = forms.DecimalField(
         min_value=0,
-        max_digits=9,
+        max_value=MOST_BUDGET_USD,
         decimal_places=2,
         required=False,
-        error_messages={"invalid": "Write the budget in dollars, such as 2.50."},
+        error_messages={
+            "invalid": "Spend at most: write dollars in digits, such as 2.50.",
+            "min_value": "Spend at most: write 0 dollars or more, or leave it empty for no limit.",
+            "max_value": f"Spend at most: write {MOST_BUDGET_USD:,} dollars or less, or leave it empty for no limit.",
+            "max_decimal_places": "Spend at most: write no more than two digits after the point, such as 2.50.",
+        },
     )
 
 
@@ -122,6 +133,7 @@ def show(request: HttpRequest, experiment: Experiment) -> HttpResponse:
         "cards": picked,
         "page": page,
         "show": request.GET.get("show", "all"),
+        "typed": {name: request.GET.get(name) for name in GrowForm.base_fields},
         "after": _last_number(experiment),
     }
     return render(request, "console/workbench.html", context)
@@ -166,7 +178,7 @@ def grow(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     if not form.is_valid():
         for faults in form.errors.values():
             messages.error(request, " ".join(str(fault) for fault in faults))
-        return _back(experiment)
+        return _back(experiment, "grow", typed={name: form.data.get(name, "")[:LONGEST_TYPED] for name in form.fields})
     count, budget = form.cleaned_data["count"], form.cleaned_data["budget"]
     try:
         generation.request_generation(experiment.nursery, count, budget_usd=budget, by=_user(request))
@@ -264,7 +276,7 @@ def make_control(request: HttpRequest, experiment: Experiment, variant_pk: int) 
         messages.error(request, str(error))
         return _back(experiment)
     record(request, experiment, f"Made “{variant}” the control.")
-    messages.success(request, f"“{variant}” is the control: the others are compared with it.")
+    messages.success(request, f"“{variant}” stands for today’s page (control): the others are compared with it.")
     return _back(experiment, f"variant-{variant.pk}")
 
 
@@ -414,8 +426,8 @@ def roll_back(request: HttpRequest, experiment: Experiment) -> HttpResponse:
         record(request, experiment, "Rolled back to the pages served before.")
         messages.warning(request, LATER)
         return _back(experiment)
-    record(request, experiment, f"Rolled back to the pages of {earlier.created_at:%d %B %Y, %H:%M} UTC.")
-    messages.success(request, f"Visitors see the variants as of {earlier.created_at:%d %B %Y, %H:%M} UTC again.")
+    record(request, experiment, f"Rolled back to the pages of {date_format(earlier.created_at, MINUTE)} UTC.")
+    messages.success(request, f"Visitors see the variants as of {date_format(earlier.created_at, MINUTE)} UTC again.")
     return _back(experiment)
 
 

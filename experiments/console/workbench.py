@@ -1,7 +1,7 @@
 """Turn an experiment into what its workbench shows: where it stands, what is missing, what may be done next."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import shorten
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from experiments import lifecycle
-from experiments.console.overview import STATUS_WORDS
+from experiments.console.overview import OVER, STATUS_WORDS, seen_by_all
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
 from variants.models import Generation, Variant
 
@@ -113,6 +113,8 @@ class Summary:
     visitors: int
     conversions: int
     live: int
+    control: str  # before the start: which variant will stand for today's page
+    seen_by_all: Variant | None  # after the end
     choices: Sequence[Arm]  # arms one of which may be promoted
     can_roll_back: bool
 
@@ -125,6 +127,7 @@ def summary(experiment: Experiment, numbers: dict[str, int]) -> Summary:
     """Return the summary; `numbers` counts the variants by status."""
     is_draft = experiment.status == Status.DRAFT
     missing = [_missing(fault, experiment) for fault in lifecycle.faults(experiment)] if is_draft else []
+    control = _control(experiment) if is_draft else ""
     arms = [] if is_draft else list(experiment.arms.select_related("variant"))
     visitors, conversions = (0, 0) if is_draft else _totals(experiment)
     return Summary(
@@ -134,14 +137,32 @@ def summary(experiment: Experiment, numbers: dict[str, int]) -> Summary:
         is_answered=experiment.deployment_id is not None,
         missing=missing,
         milestones=_milestones(experiment, numbers) if is_draft else [],
-        steps=STEPS[Status(experiment.status)],
+        steps=_steps(experiment, control),
         numbers=numbers,
         visitors=visitors,
         conversions=conversions,
         live=sum(arm.status == Arm.Status.LIVE for arm in arms),
+        control=control,
+        seen_by_all=seen_by_all(experiment) if experiment.status in OVER else None,
         choices=[arm for arm in arms if arm.entered_at] if experiment.status == Status.FINISHED else [],
         can_roll_back=_has_earlier_deployment(experiment),
     )
+
+
+def _control(experiment: Experiment) -> str:
+    """Say which variant a start makes the control: the marked one, else the oldest approved (lifecycle.py)."""
+    variants = experiment.nursery.variants
+    marked = variants.filter(is_control=True).first()
+    if marked is not None:
+        # One that is not approved stands in the way of a start; `missing` says so.
+        return f"“{marked}” stands for today’s page (control)." if marked.status == Variant.Status.APPROVED else ""
+    oldest = variants.filter(status=Variant.Status.APPROVED).first()
+    return f"No control is chosen: “{oldest}” will stand for today’s page." if oldest else ""
+
+
+def _steps(experiment: Experiment, control: str) -> list[Step]:
+    steps = STEPS[Status(experiment.status)]
+    return [replace(step, question=f"{control} {step.question}") for step in steps] if control else steps
 
 
 def _totals(experiment: Experiment) -> tuple[int, int]:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
+from django.db.models import Count
 
 from experiments import allocation, deployment, lifecycle
 from experiments.demo import sample
 from experiments.demo.visitors import Sent
-from experiments.models import Experiment, Exposure, Goal
+from experiments.models import Conversion, Experiment, Exposure, Goal
 from experiments.reporting.report import build
 from variants import generation, review
 from variants.models import Brand, Brief, Generation, Nursery, Variant
@@ -39,6 +40,7 @@ QUIET_SECONDS = 10.0
 COUNTING_SECONDS = 120.0
 
 Say = Callable[[str], None]
+type ByArm = Mapping[str, Mapping[str, int]]  # exposures and conversions of each arm
 
 
 class DemonstrationFailed(Exception):
@@ -49,15 +51,17 @@ class DemonstrationFailed(Exception):
 class Counted:
     """What was sent and what the report says, once both stand still."""
 
-    sent: Mapping[str, Mapping[str, int]]  # by arm: exposures, conversions
-    counted: Mapping[str, Mapping[str, int]]
+    sent: ByArm
+    others: ByArm  # who looked at the page meanwhile, counted like everybody; empty when nobody did
+    counted: ByArm
     shares: Mapping[str, float]
+    verdict: str  # the report's sentence
     unanswered_pages: int
     unanswered_but_counted: int  # included in `sent`: their requests arrived, only the answers did not
 
     @property
     def agrees(self) -> bool:
-        return self.sent == self.counted
+        return together(self.sent, self.others) == self.counted
 
 
 def plant(*, by: User, variants: int, say: Say, stopping: threading.Event) -> Experiment:
@@ -175,16 +179,45 @@ def compare(experiment: Experiment, sent: Sent) -> Counted:
     )
     for arm in found:
         by_arm.setdefault(arm, {"exposures": 0, "conversions": 0})["exposures"] += 1
-    arms = build(experiment).arms
+    report = build(experiment)
     counted = {
         arm.key: {"exposures": arm.exposures, "conversions": arm.conversions}
-        for arm in arms
+        for arm in report.arms
         if arm.key in by_arm or arm.exposures or arm.conversions
     }
     return Counted(
         sent=by_arm,
+        others=strangers(experiment, sent.mark),
         counted=counted,
-        shares={arm.key: arm.share for arm in arms},
+        shares={arm.key: arm.share for arm in report.arms},
+        verdict=report.verdict.text,
         unanswered_pages=len(sent.unanswered),
         unanswered_but_counted=len(found),
     )
+
+
+def strangers(experiment: Experiment, mark: str) -> dict[str, dict[str, int]]:
+    """Return by arm what is counted of visitors whose `utm_id` does not begin with the run's mark."""
+    seen = Exposure.objects.filter(experiment=experiment)
+    ours = seen.filter(attributes__utm_id__startswith=f"{mark}-").values("visitor")
+    came = seen.exclude(visitor__in=ours)
+    reached = Conversion.objects.filter(
+        experiment=experiment, goal__is_primary=True, visitor__in=came.values("visitor")
+    )
+    exposures, conversions = (
+        dict(rows.order_by().values_list("arm__key").annotate(number=Count("pk"))) for rows in (came, reached)
+    )
+    return {
+        arm: {"exposures": exposures.get(arm, 0), "conversions": conversions.get(arm, 0)}
+        for arm in sorted(exposures.keys() | conversions.keys())
+    }
+
+
+def together(one: ByArm, other: ByArm) -> dict[str, dict[str, int]]:
+    return {
+        arm: {
+            measure: sum(counts[arm][measure] for counts in (one, other) if arm in counts)
+            for measure in ("exposures", "conversions")
+        }
+        for arm in one.keys() | other.keys()
+    }

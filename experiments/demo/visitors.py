@@ -8,6 +8,8 @@ What a server that dies leaves unanswered is handled as honestly as a client can
     a conversion       is sent again until it is answered; it counts once per visitor and goal
     a page             may or may not have been counted. A new visitor comes instead, and the request's `utm_id`, unique
                        to it and kept with an exposure, is remembered: who has the database can look it up later
+
+Every `utm_id` begins with the run's own mark, which tells its visitors from people who look at the page meanwhile.
 """
 
 import gzip
@@ -86,6 +88,7 @@ class Crowd:
 class Sent:
     """What was answered, by arm. Threads add to it under its lock."""
 
+    mark: str = field(default_factory=lambda: uuid4().hex)  # of this run; each request's utm_id begins with it
     exposures: dict[str, int] = field(default_factory=dict)
     conversions: dict[str, int] = field(default_factory=dict)
     uncounted: int = 0  # pages answered without an arm: paused, outside the traffic share
@@ -112,6 +115,22 @@ class Sent:
                 arm: {"exposures": exposures, "conversions": self.conversions.get(arm, 0)}
                 for arm, exposures in sorted(self.exposures.items())
             }
+
+
+def wait_for_site(url: str, *, seconds: float) -> None:
+    """Return when something answers at the address; raise PageUnavailable when nothing did for so long."""
+    give_up = time.monotonic() + seconds
+    while True:
+        left_seconds = max(FIRST_PAUSE_SECONDS, give_up - time.monotonic())
+        try:
+            with closing(Browser(url, patience_seconds=left_seconds)) as browser:
+                browser.ask("GET", "/healthz", headers={})
+        except UNANSWERED as error:
+            if time.monotonic() + LONGEST_PAUSE_SECONDS > give_up:
+                raise PageUnavailable(f"Nothing answers at {url}: {error}") from error
+            time.sleep(LONGEST_PAUSE_SECONDS)
+        else:
+            return
 
 
 def send(crowd: Crowd, sent: Sent, *, stopping: threading.Event) -> None:
@@ -156,15 +175,15 @@ class Answer:
 class Browser:
     """One kept-alive connection; cookies are the visitor's business."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience_seconds: float = REQUEST_SECONDS) -> None:
         parts = urlsplit(url)
         self.path = parts.path
         self.origin = f"{parts.scheme}://{parts.netloc}"
         host, port = parts.hostname or "", parts.port
         self._connection = (
-            HTTPSConnection(host, port, timeout=REQUEST_SECONDS, context=ssl.create_default_context())
+            HTTPSConnection(host, port, timeout=patience_seconds, context=ssl.create_default_context())
             if parts.scheme == "https"
-            else HTTPConnection(host, port, timeout=REQUEST_SECONDS)
+            else HTTPConnection(host, port, timeout=patience_seconds)
         )
 
     def ask(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
@@ -220,7 +239,7 @@ class _Run:
 
     def _open_page(self, browser: Browser, headers: Mapping[str, str], campaign: Mapping[str, str]) -> Answer:
         def come() -> Answer:
-            marker = uuid4().hex
+            marker = f"{self.sent.mark}-{uuid4().hex}"
             query = urlencode({**campaign, "utm_id": marker})
             try:
                 answer = browser.ask("GET", f"{browser.path}?{query}", headers=headers)

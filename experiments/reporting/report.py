@@ -5,7 +5,7 @@ Rates, shares and lifts are fractions. What is not known is None, never zero.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,21 @@ MOST_MOMENTS = 400  # a chart a thousand pixels wide shows no more
 __all__ = ["ArmReport", "Moment", "Report", "SampleRatioReport", "VerdictReport", "as_json", "build"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reached:
+    """What an arm's visitors did, by goal."""
+
+    counts: dict[str, int]
+    values: dict[str, float]
+
+
 def build(experiment: Experiment) -> Report:
     """Compute the report from what is counted now."""
     entered = (Arm.Status.LIVE, Arm.Status.RETIRED)
     arms = list(experiment.arms.filter(status__in=entered).select_related("variant"))
     allocation = experiment.allocations.last()
     known = evidence.gather(experiment, arms)
-    arm_reports = _arms(known, allocation, _goal_counts(arms)) if arms else []
+    arm_reports = _arms(known, allocation, _reached(arms)) if arms else []
     ratio = _sample_ratio(known)
     judged = _judged(known, arm_reports, ratio) if ratio else None
     return Report(
@@ -84,7 +92,7 @@ def _judged(known: Evidence, arms: Sequence[ArmReport], ratio: inference.SampleR
     )
 
 
-def _arms(known: Evidence, allocation: Allocation | None, goals: dict[int, dict[str, int]]) -> list[ArmReport]:
+def _arms(known: Evidence, allocation: Allocation | None, reached: dict[int, _Reached]) -> list[ArmReport]:
     exposures, conversions = known.total_exposures, known.total_conversions
     rate_low, rate_high = bandit.credible_interval(*bandit.posterior(exposures, conversions), level=LEVEL)
     # Pooled counts would compare one arm's Sundays with another's Mondays, and let arms that retired after a few
@@ -113,7 +121,8 @@ def _arms(known: Evidence, allocation: Allocation | None, goals: dict[int, dict[
             lift=_known(lift[i]),
             lift_interval=_interval(lift_low[i], lift_high[i]),
             lift_raw=_known(raw[i]),
-            goals=goals.get(arm.pk, {}),
+            goals=reached[arm.pk].counts,
+            goal_values=reached[arm.pk].values,
             genes=_genes(arm),
         )
         for i, arm in enumerate(known.arms)
@@ -143,17 +152,19 @@ def _interval(low: float, high: float) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _goal_counts(arms: Sequence[Arm]) -> dict[int, dict[str, int]]:
+def _reached(arms: Sequence[Arm]) -> dict[int, _Reached]:
     rows = (
         EpochCount.objects.filter(arm__in=[arm.pk for arm in arms])
         .exclude(measure=EXPOSURES)
         .values_list("arm_id", "measure")
-        .annotate(Sum("count"))
+        .annotate(Sum("count"), Sum("value"))
     )
-    counts: dict[int, dict[str, int]] = {arm.pk: {} for arm in arms}
-    for arm_id, measure, number in rows:
-        counts[arm_id][measure] = number
-    return counts
+    reached = {arm.pk: _Reached(counts={}, values={}) for arm in arms}
+    for arm_id, goal, number, value in rows:
+        reached[arm_id].counts[goal] = number
+        if value:
+            reached[arm_id].values[goal] = value
+    return reached
 
 
 def _history(experiment: Experiment) -> list[Moment]:

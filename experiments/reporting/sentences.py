@@ -61,12 +61,34 @@ def _without_leader(experiment: Experiment, arms: Sequence[ArmReport], judged: V
         return _ALONE
     visitors = wording.count_of(sum(arm.exposures for arm in arms), "visitor")
     conversions = wording.count_of(sum(arm.conversions for arm in arms), "conversion")
+    if lacking := _lacking(arms, judged):
+        return f"{visitors} and {conversions} so far. {_lacking_words(experiment, *lacking)}"
     if _is_over(experiment):
         return (
             f"It ended before the pages could be told apart: {visitors} and {conversions} are too few. "
             f"{_closing(experiment, None, 'Start a new one, with fewer pages or more visitors.')}"
         )
     return f"{visitors} and {conversions} so far are too few to say which page is better. {_keep_going(experiment)}"
+
+
+def _lacking(arms: Sequence[ArmReport], judged: Verdict) -> tuple[ArmReport, int] | None:
+    """Return the page that has had too few visitors to be judged, and how many it needs; None where none has."""
+    if not judged.exposures_missing:
+        return None
+    leader = max(arms, key=lambda arm: arm.probability_best or 0.0)
+    control = next(arm for arm in arms if arm.is_control)
+    fewest = min(control, leader, key=lambda arm: arm.exposures)
+    return fewest, fewest.exposures + round(judged.exposures_missing)
+
+
+def _lacking_words(experiment: Experiment, arm: ArmReport, needed: int) -> str:
+    who = CONTROL if arm.is_control else _name(arm)
+    has = wording.count_of(arm.exposures, "visitor")
+    if _is_over(experiment):
+        advice = _closing(experiment, None, "Start a new one, with fewer pages or more visitors.")
+        return f"It ended too early: {who} had {has}; {needed:,} are needed to compare pages. {advice}"
+    lacks = f"{who[:1].upper()}{who[1:]} has had {has}; {needed:,} are needed before this says more."
+    return f"{lacks} {_keep_going(experiment)}"
 
 
 def _leaning(experiment: Experiment, arms: Sequence[ArmReport], ahead: ArmReport, control: ArmReport) -> str:

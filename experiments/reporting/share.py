@@ -24,6 +24,11 @@ def share_url(experiment: Experiment, *, by: AbstractBaseUser | None) -> str:
     return settings.PUBLIC_URL + reverse("experiments:shared_report", args=[token_of(link)])
 
 
+def revoke(experiment: Experiment) -> int:
+    """Make every link to the experiment's report worthless at once; return how many there were."""
+    return _good_links().filter(experiment=experiment).update(revoked_at=timezone.now())
+
+
 def token_of(link: ShareLink) -> str:
     return _signer.sign(str(link.pk))
 

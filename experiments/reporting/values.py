@@ -25,6 +25,7 @@ class ArmReport:
     lift: float | None  # over the control, corrected for when each arm was shown
     lift_interval: tuple[float, float] | None
     lift_raw: float | None  # the plain ratio of the two rates, minus one
+    goal_values: dict[str, float]  # summed value of every goal that has one
     goals: dict[str, int]  # conversions of every goal
     genes: dict[str, str]
 

@@ -16,6 +16,7 @@ Answering touches memory and one append to the journal. What it needs of Redis i
 
 import gzip
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from experiments.splitter.responses import (
     PERMANENT,
     SERVER_ERROR,
     TOO_MANY,
+    UNAVAILABLE,
     Answer,
     Headers,
     Reply,
@@ -70,6 +72,8 @@ SCRIPT_CACHE = "public, max-age=300"  # a new version reaches everyone within fi
 NOWHERE = plain(NOT_FOUND, "There is no such page.\n")
 ALIVE = plain(OK, "ok")
 BROKEN = plain(SERVER_ERROR, "Something went wrong on our side.\n")
+BODY_PART = 4  # one thread in so many may wait for a body
+BUSY = plain(UNAVAILABLE, "Too much is being sent at the moment; try again.\n", ("Retry-After", "2"))
 SLOW_DOWN = plain(TOO_MANY, "Too many requests.\n", ("Retry-After", "1"))
 
 
@@ -111,6 +115,8 @@ class Splitter:
         self._health = Health(
             refresher=self.refresher, journal=self.journal, shipper=self.shipper, tallies=self.tallies
         )
+        self.threads = config.threads
+        self._body_places = threading.BoundedSemaphore(max(1, config.threads // BODY_PART))
         self._script = _script()
         self._named: dict[str, Callable[[Experiment, Environ], Reply]] = {
             "": self._visits.page,
@@ -209,9 +215,27 @@ class Splitter:
             return refusal
         if not rest:
             return _with_slash(experiment, environ)
+        if name in {"form", "event"} and handler:
+            return self._with_body(handler, experiment, environ)
         if handler:
             return handler(experiment, environ)
         return keyed_handler(experiment, environ, key) if keyed_handler else NOWHERE
+
+    def _with_body(
+        self, handler: Callable[[Experiment, Environ], Reply], experiment: Experiment, environ: Environ
+    ) -> Reply:
+        """Answer a request that has a body, which its sender may take for ever to send.
+
+        A server's thread waits for it, and WSGI knows no deadline. So only some threads may: whoever sends slowly can
+        keep others from sending, but nobody from seeing a page. A proxy that buffers bodies lifts even that.
+        """
+        if not self._body_places.acquire(blocking=False):
+            self.tallies.count("busy")
+            return BUSY
+        try:
+            return handler(experiment, environ)
+        finally:
+            self._body_places.release()
 
     def _thanks(self, experiment: Experiment, environ: Environ) -> Reply:
         return _encoded(self._visits.arm_shown(experiment, environ).thanks, environ)

@@ -7,6 +7,7 @@ from pathlib import Path
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 DEFAULT_STATE_DIR = "var"
 DEFAULT_RATE_PER_SECOND = 400.0
+DEFAULT_THREADS = 32
 DEFAULT_RATE_EXEMPT = "127.0.0.1,::1"
 
 
@@ -25,6 +26,7 @@ class Config:
     snapshot_dir: Path = Path(DEFAULT_STATE_DIR, "snapshot")
     rate_per_second: float = DEFAULT_RATE_PER_SECOND  # requests of one address; 0 turns the limit off
     rate_exempt: frozenset[str] = frozenset(DEFAULT_RATE_EXEMPT.split(","))
+    threads: int = DEFAULT_THREADS  # that the server answers with
     trusted_proxy_count: int = 0  # X-Forwarded-For and -Proto are believed only when this is above 0
 
 
@@ -42,6 +44,7 @@ def from_environ(environ: Mapping[str, str]) -> Config:
         snapshot_dir=Path(environ.get("SNAPSHOT_DIR") or state_dir / "snapshot"),
         rate_per_second=_number(environ, "VISITOR_RATE_PER_SECOND", DEFAULT_RATE_PER_SECOND),
         rate_exempt=frozenset(_words(environ.get("VISITOR_RATE_EXEMPT", DEFAULT_RATE_EXEMPT))),
+        threads=int(_number(environ, "WEB_THREADS", DEFAULT_THREADS)),
         trusted_proxy_count=int(_number(environ, "TRUSTED_PROXY_COUNT", 0)),
     )
 

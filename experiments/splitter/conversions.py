@@ -130,7 +130,10 @@ class Conversions:
         if answer is None:
             return plain(status, "\n".join([form_error, *submission.errors.values(), ""]))
         page = answer.page.filled(submission.places(form_error))
-        return Reply(status, answer.headers(len(page)), page)
+        headers = answer.headers(len(page))
+        if status == UNAVAILABLE:
+            headers = [*headers, ("Retry-After", RETRY_SECONDS)]
+        return Reply(status, headers, page)
 
     def _count_click(self, experiment: Experiment, assignment: Assignment | None, goals: Iterable[str]) -> None:
         try:

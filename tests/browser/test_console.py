@@ -5,10 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from experiments.models import Experiment
+from experiments.console.previews import preview_url
+from experiments.models import Experiment, Lead
 from tests.factories import make_experiment, page
 from variants import generation, review
 from variants.models import Brand, Generation
@@ -99,6 +101,38 @@ def test_one_decision_changes_its_card_and_leaves_the_others_alone(console: Page
     expect(console.locator(".gh-card").nth(1).get_by_text("Approved", exact=True)).to_be_visible()
     expect(console.locator("#filters")).to_contain_text(re.compile(r"To review\s*2\s*Approved\s*1"))
     expect(console.get_by_text("Ready: press Start")).to_be_visible()
+
+
+def test_a_banner_goes_with_the_next_decision(console: Page):
+    experiment = make_draft(3)
+    console.goto(f"/console/experiments/experiment/{experiment.pk}/")
+    console.locator("[data-tick]").first.check()
+    console.locator(".gh-tools").get_by_role("button", name="Approve").click()
+    expect(console.get_by_text("Approved 1 variant.")).to_be_visible()
+    console.locator(".gh-card").nth(1).get_by_role("button", name="Reject").click()
+    expect(console.get_by_text("Approved 1 variant.")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_preview_carries_its_bar_at_the_foot(width: int, console: Page):
+    experiment = make_draft(1)
+    console.context.unroute(PREVIEWS)
+    console.set_viewport_size({"width": width, "height": 800})
+    console.goto(preview_url(experiment, experiment.nursery.variants.get().pk))
+    box = console.get_by_text("This is a preview").bounding_box()
+    assert box is not None
+    assert (box["x"], box["width"], box["y"] + box["height"]) == (0, width, 800)
+
+
+def test_leads_can_be_read_on_a_telephone(console: Page):
+    experiment = make_experiment(name="An experiment with a rather long name")
+    values = {"email": "somebody.with.a.long.name@department.company.example", "why": "Because " * 30}
+    Lead.objects.create(lead_id="1", experiment=experiment, values=values, submitted_at=timezone.now())
+    console.set_viewport_size({"width": 390, "height": 800})
+    console.goto("/console/experiments/lead/")
+    cells = [cell.bounding_box() for cell in console.locator("#result_list :is(th, td):visible").all()]
+    assert len(cells) >= 4
+    assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in cells)
 
 
 def test_a_picture_shows_the_page_under_its_own_policy(console: Page):

@@ -144,6 +144,16 @@ def test_nothing_overflows_with_every_field_at_its_limit(chromium, layout, words
             assert page.evaluate(SPILLED) == []
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_thanks_fit_a_phone(chromium, layout):
+    rendered = render_thanks(make_content(layout=layout), make_frame(thank_you=filled(600)))
+    with opened(chromium, rendered, width=320) as page:
+        for width in (320, 390):
+            page.set_viewport_size({"width": width, "height": 844})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate(SPILLED) == []
+
+
 @pytest.mark.parametrize("typography", get_args(Typography))
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_call_to_action_is_seen_on_a_phone_without_scrolling(chromium, layout, typography):

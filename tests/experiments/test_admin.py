@@ -5,6 +5,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -202,6 +203,22 @@ def test_a_form_from_another_site_is_refused(name: str, draft: Experiment):
     assert snapshot_of_database() == before
 
 
+def test_the_bare_address_leads_to_the_console(client: Client):
+    assert client.get("/").headers["Location"] == "/console/"
+
+
+def test_robots_are_kept_out_of_the_console(client: Client):
+    answer = client.get("/robots.txt")
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.content.startswith(b"User-agent: *\nDisallow: /console/\n")
+
+
+def test_a_browser_that_asks_for_an_icon_gets_the_leaf(client: Client, db: None):
+    icon = client.get(client.get("/favicon.ico").headers["Location"])
+    icon.close()  # it is streamed from its file
+    assert icon.headers["Content-Type"] == "image/svg+xml"
+
+
 def test_only_the_console_may_compile_attributes(cast: Cast, draft: Experiment):
     variant = draft.nursery.variants.first()
     assert variant is not None
@@ -242,6 +259,19 @@ def new_experiment(brief: Brief, **changes: str) -> dict[str, str]:
         ({"slug": "taken"}, "Another experiment has this address"),
         ({"control_share": "95"}, "Write at most 90 %."),
         ({"traffic_share": "0"}, "Write at least 0.1 %."),
+        ({"visitors_per_day": "-3"}, "Write a number from 1 to 100,000,000 visitors, or leave it empty."),
+        ({"planned_days": str(10**22)}, "Write a number from 1 to 3,650 days."),
+        (
+            {
+                "goals-TOTAL_FORMS": "1",
+                "goals-0-key": "signup",
+                "goals-0-kind": "form",
+                "goals-0-link": "cta",
+                "goals-0-window_hours": "-4",
+                "goals-0-is_primary": "on",
+            },
+            "Write a number from 1 to 8,760 hours.",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_settings_is_said_in_words(changes: dict[str, str], words: str, cast: Cast):
@@ -295,6 +325,16 @@ def test_growing_asks_for_variants_within_the_budget(cast: Cast, draft: Experime
 def test_a_wrong_number_of_variants_is_answered_in_words(count: str, words: str, cast: Cast, draft: Experiment):
     answer = cast("Author").post(url("experiment_grow", draft.pk), {"count": count}, follow=True)
     assert words in answer.content.decode()
+    assert not Generation.objects.exists()
+
+
+@pytest.mark.parametrize("budget", ["-1", "1e30", "2.505", "much"])
+def test_a_wrong_budget_names_its_field_and_stays_as_typed(budget: str, cast: Cast, draft: Experiment):
+    answer = cast("Author").post(url("experiment_grow", draft.pk), {"count": "7", "budget": budget}, follow=True)
+    body = answer.content.decode()
+    assert body.count("Spend at most: write") == 1
+    assert f'value="{budget}"' in body
+    assert 'name="count" value="7"' in body
     assert not Generation.objects.exists()
 
 
@@ -358,6 +398,31 @@ def test_the_page_says_what_is_missing_before_a_start(cast: Cast, draft: Experim
     assert "Approve at least one variant first." in answer.content.decode()
     draft.refresh_from_db()
     assert draft.status == Experiment.Status.DRAFT
+
+
+def test_a_decision_takes_away_what_was_said_of_the_one_before(cast: Cast, draft: Experiment):
+    second = draft.nursery.variants.get(number=2)
+    body = {"decision": f"approve:{second.pk}"}
+    answer = cast("Approver").post(url("experiment_decide", draft.pk), body, headers={"HX-Request": "true"})
+    assert '<div id="messages" hx-swap-oob="true"></div>' in answer.content.decode()
+
+
+def test_before_the_start_it_says_which_variant_becomes_the_control(cast: Cast):
+    experiment = make_experiment(arms=3)
+    client, words = cast("Approver"), "stands for today’s page (control)."
+    page = text(client, url("experiment_workbench", experiment.pk))
+    assert f'data-confirm="“Variant 1” {words} Send visitors' in page
+    Variant.objects.update(is_control=False)
+    page = text(client, url("experiment_workbench", experiment.pk))
+    assert page.count("No control is chosen: “Variant 1” will stand for today’s page.") == 2  # also in the question
+
+
+def test_a_control_that_is_not_approved_has_to_be_approved_first(cast: Cast):
+    experiment = make_experiment(arms=2)
+    Variant.objects.filter(is_control=True).update(status=Variant.Status.DRAFT)
+    page = text(cast("Approver"), url("experiment_workbench", experiment.pk))
+    assert "“Variant 1” is chosen as the control: approve it first" in page
+    assert "stand for today’s page." not in page
 
 
 def test_the_control_can_be_chosen_only_before_the_start(cast: Cast, draft: Experiment):
@@ -454,6 +519,27 @@ def test_the_winner_is_chosen_by_an_approver(cast: Cast, pages: MemoryStore):
     assert (experiment.status, experiment.winner) == ("promoted", arm)
 
 
+def test_after_the_end_it_says_what_everyone_sees(cast: Cast, pages: MemoryStore):
+    experiment = make_running(arms=3)
+    experiment.arms.filter(key="v3").update(status="waiting")
+    lifecycle.stop(experiment, by=None)
+    client, address = cast("Viewer"), url("experiment_workbench", experiment.pk)
+    assert [card.arm for card in client.get(address).context["cards"]] == ["all", "none", "never"]
+    assert "Everyone sees “Variant 1”: today’s page (control)." in text(client, address)
+    lifecycle.promote(experiment, experiment.arms.get(key="v2"), by=None)
+    assert [card.arm for card in client.get(address).context["cards"]] == ["none", "all", "never"]
+    assert "Everyone sees “Variant 2”." in text(client, address)
+
+
+@pytest.mark.parametrize("status", ["paused", "finished", "promoted"])
+def test_only_a_running_experiment_gives_shares_of_new_visitors(status: str, cast: Cast):
+    experiment = make_running()
+    client, address = cast("Viewer"), url("experiment_workbench", experiment.pk)
+    assert "of new visitors</span>" in text(client, address)
+    Experiment.objects.update(status=status)
+    assert "of new visitors</span>" not in text(client, address)
+
+
 def test_a_changed_brief_reaches_the_live_pages_and_can_be_rolled_back(
     cast: Cast, pages: MemoryStore, eager_tasks: None, django_capture_on_commit_callbacks: Any
 ):
@@ -504,6 +590,34 @@ def test_home_and_workbench_show_visitors_and_conversions_of_the_deciding_goal(c
     assert (row.visitors, row.conversions, row.rate) == (5000, 200, 0.04)
     summary = client.get(url("experiment_workbench", experiment.pk)).context["summary"]
     assert (summary.visitors, summary.conversions) == (5000, 200)
+
+
+def test_one_visitor_is_not_called_visitors(cast: Cast):
+    experiment = make_running()
+    count(experiment, "v2", visitors=1, conversions=1)
+    client = cast("Viewer")
+    assert "<b>1</b> visitor <b>1</b> conversion <b>" in text(client, url("experiment_workbench", experiment.pk))
+    assert "<b>1</b> visitor</span>" in text(client, "/console/")
+
+
+def test_home_leads_to_briefs_and_brands_also_beside_experiments(cast: Cast):
+    make_running()
+    body = text(cast("Author"), "/console/")
+    home = body[body.index("Also here") :]
+    assert reverse("admin:variants_brief_changelist") in home
+    assert reverse("admin:variants_brand_changelist") in home
+
+
+def test_leads_are_told_in_the_words_of_the_form(cast: Cast):
+    fields = [{"name": "field_2", "label": "Your company", "kind": "text", "is_required": True}]
+    experiment = make_experiment(brief=make_brief(form_fields=fields))
+    values = {"field_2": "Acme", "gone": "old"}
+    at = datetime(2030, 5, 1, 8, 0, tzinfo=UTC)
+    Lead.objects.create(lead_id="1", experiment=experiment, values=values, submitted_at=at)
+    body = text(cast("Author"), url("lead_changelist"))
+    assert '<span class="gh-quiet">Your company</span> Acme' in body
+    assert '<span class="gh-quiet">gone</span> old' in body
+    assert "1 May 2030, 08:00" in body
 
 
 @pytest.mark.parametrize("address", ["/console/", "/console/experiments/experiment/"])
@@ -559,6 +673,21 @@ def test_a_preview_can_be_framed_by_the_console_and_send_nothing(draft: Experime
     assert "frame-ancestors 'self'" in policy
     assert "form-action 'none'" in policy
     assert "img-src data:" in policy
+
+
+def test_a_preview_says_that_it_is_one_and_a_picture_of_it_does_not(draft: Experiment, shown: Variant):
+    address = preview_url(draft, shown.pk)
+    assert "This is a preview" in Client().get(address).content.decode()
+    assert "This is a preview" not in Client().get(f"{address}&framed").content.decode()
+
+
+def test_a_preview_allows_the_style_sheets_it_holds_and_no_other(draft: Experiment, shown: Variant):
+    answer = Client().get(preview_url(draft, shown.pk))
+    sheets = re.findall(rb"<style>(.*?)</style>", answer.content, re.DOTALL)
+    hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(sheet).digest()).decode()}'" for sheet in sheets]
+    [allowed] = re.findall(r"style-src ([^;]+)", answer.headers["Content-Security-Policy"])
+    assert len(sheets) == 2
+    assert sorted(allowed.split()) == sorted(hashes)
 
 
 def test_links_of_a_preview_do_not_pass_the_address_that_counts_them(draft: Experiment, shown: Variant):

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from experiments.models import APIToken, EpochCount, Experiment
+from experiments.models import APIToken, EpochCount, Experiment, Goal
 from experiments.splitter.cookies import COOKIE_PURPOSE, TOKEN_PURPOSE, Assignment, Signer
 from experiments.tokens import new_token, token_digest
 from tests.factories import make_brief, make_experiment, make_running, page
@@ -93,6 +93,9 @@ def test_a_draft_becomes_a_running_experiment(call):
         ({"brief_id": 999_999}, "brief_id"),
         ({"control_share": 1.5}, "control_share"),
         ({"traffic_share": 0}, "traffic_share"),
+        ({"name": "  "}, "name"),
+        ({"name": "a\u0000"}, "name"),
+        ({"planned_days": 10**22}, "planned_days"),
         ({"policy": "guess"}, "policy"),
         ({"salary": 3}, "salary"),
     ],
@@ -118,6 +121,44 @@ def test_what_is_not_json_is_a_problem_not_a_crash(call):
     assert problem["status"] == 400
 
 
+def test_deciding_twice_changes_nothing_and_a_rejected_variant_says_the_way_back(call):
+    experiment = make_experiment()
+    variant = experiment.nursery.variants.get(number=2)
+    assert [call("POST", f"/variants/{variant.pk}/approve")[0] for _ in range(2)] == [200, 200]
+    assert [call("POST", f"/variants/{variant.pk}/reject")[0] for _ in range(2)] == [200, 200]
+    status, problem = call("POST", f"/variants/{variant.pk}/approve")
+    assert status == 409
+    assert "edit it" in problem["detail"]
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/experiments/999999/report", "/variants/999999"])
+def test_what_is_not_there_is_a_problem_document(call, path):
+    status, problem = call("GET", path)
+    assert (status, problem["status"]) == (404, 404)
+
+
+def test_a_page_of_a_list_far_beyond_its_end_is_refused_not_a_crash(call):
+    assert call("GET", "/experiments?offset=1000")[1] == {"items": [], "count": 0}
+    assert call("GET", f"/experiments?offset={10**24}")[0] == 422
+
+
+def test_the_value_of_a_goal_beside_the_primary_one_is_in_the_report(call, settings):
+    experiment = make_running(goal_kind="event")
+    Goal.objects.create(experiment=experiment, key="sale", kind="revenue")
+    body = {"token": token_of(experiment, settings), "goal": "sale", "value": 12.5, "event_id": "order-1"}
+    assert call("POST", "/conversions", body)[0] == 202
+    arms = {arm["key"]: arm for arm in call("GET", f"/experiments/{experiment.pk}/report")[1]["arms"]}
+    assert arms["v2"]["goal_values"] == {"sale": 12.5}
+
+
+def test_a_shared_report_opens_until_the_link_is_revoked(call, client):
+    experiment = make_running()
+    path = call("POST", f"/experiments/{experiment.pk}/share")[1]["url"].removeprefix("http://127.0.0.1:8000")
+    assert client.get(path).status_code == 200
+    assert call("DELETE", f"/experiments/{experiment.pk}/share") == (200, {"revoked": 1})
+    assert client.get(path).status_code == 404
+
+
 def test_every_fault_of_a_page_is_named(call):
     experiment = make_experiment(arms=0)
     content = page()
@@ -129,12 +170,41 @@ def test_every_fault_of_a_page_is_named(call):
     assert {"content.sections.0.hero.headline", "content.theme.layout"} <= fields
 
 
-@pytest.mark.parametrize(("body", "field"), [({"count": 0}, "count"), ({"count": 3, "budget_usd": -1}, "budget_usd")])
-def test_a_bad_request_for_variants_is_refused_by_field(call, body, field):
+@pytest.mark.parametrize("share", ["NaN", "Infinity", "-1"])
+def test_a_share_that_is_no_share_is_refused_by_its_name(call, share):
+    body = json.dumps({**EXPERIMENT, "brief_id": make_brief().pk}).replace(
+        '"control_share": 0.1', f'"control_share": {share}'
+    )
+    status, problem = call("POST", "/experiments", raw=body)
+    assert (status, problem["errors"][0]["field"]) == (422, "control_share")
+
+
+@pytest.mark.parametrize("field", ["name", "product", "tone", "thank_you"])
+def test_a_brief_of_blanks_is_refused_by_field(call, field):
+    status, problem = call("POST", "/briefs", {**BRIEF, field: " \u200b "})
+    assert (status, [error["field"] for error in problem["errors"]]) == (422, [field])
+
+
+def test_a_check_of_two_fields_names_the_one_to_mend(call):
+    link = {"label": "Buy", "kind": "link"}
+    status, problem = call("POST", "/briefs", {**BRIEF, "call_to_action": link})
+    assert (status, problem["errors"][0]["field"]) == (422, "call_to_action.url")
+
+
+def test_a_brief_without_a_brand_does_not_borrow_another_products(call):
+    _, brand = call("POST", "/brands", {"name": "Paperwork", "legal_footer": "Paperwork Ltd"})
+    _, brief = call("POST", "/briefs", BRIEF)
+    assert call("GET", f"/briefs/{brief['id']}")[1]["brand_id"] != brand["id"]
+    _, owned = call("POST", "/briefs", {**BRIEF, "brand_id": brand["id"]})
+    assert call("GET", f"/briefs/{owned['id']}")[1]["brand_id"] == brand["id"]
+
+
+@pytest.mark.parametrize("body", [{"count": 0}, {"count": 3, "budget_usd": -1}, {"count": 3, "budget_usd": 1e30}])
+def test_a_bad_request_for_variants_is_refused_by_field(call, body):
     experiment = make_experiment(arms=0)
     status, problem = call("POST", f"/experiments/{experiment.pk}/generate", body)
     assert status == 422
-    assert problem["errors"][0]["field"] == field
+    assert problem["errors"][0]["field"] == list(body)[-1]
 
 
 def test_a_start_says_what_is_missing(call):
@@ -175,7 +245,16 @@ def test_a_conversion_from_another_server_counts_once(call, settings):
     assert EpochCount.objects.get(measure="signup").count == 1
 
 
-@pytest.mark.parametrize("changes", [{"token": "forged"}, {"goal": "nothing"}, {"currency": "EUR"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"token": "forged"},
+        {"goal": "nothing"},
+        {"currency": "EUR"},
+        {"occurred_at": "2020-01-01T00:00:00Z"},
+        {"occurred_at": "2999-01-01T00:00:00Z"},
+    ],
+)
 def test_a_conversion_that_makes_no_sense_is_refused(call, settings, changes):
     experiment = make_running(goal_kind="event")
     body = {"token": token_of(experiment, settings), "goal": "signup", **changes}

@@ -222,3 +222,18 @@ def test_an_older_database_makes_the_cursors_go_back():
     JournalCursor.objects.update(offset=first.end)  # as in a backup taken between the two
     counting.count(store)
     assert store.cursors() == {JOURNAL: first.end}
+
+
+def test_a_lead_of_an_experiment_that_is_gone_is_set_aside_and_the_rest_counted():
+    experiment = make_running()
+    lead = records.Lead(
+        experiment=experiment.pk + 1000,
+        visitor="",
+        arm="",
+        at_ms=NOON_MS,
+        lead_id="e" * 32,
+        fields={"email": "a@b.org"},
+    )
+    counting.count(store_with(*chunks([[exposure(experiment, 1), lead, exposure(experiment, 2)]])))
+    assert counted(experiment) == 2
+    assert "a@b.org" in RefusedRecord.objects.get().record

@@ -367,6 +367,13 @@ def test_a_control_that_costs_nothing_to_keep_is_no_difference():
             "conversions cannot exceed .* epoch 0, arm 1 has 6.0 of 5",
         ),
         (lambda: stratified_lift([[5, 5]], [[1, 1]], control=2), "control must be an arm between 0 and 1, but got 2"),
+        (lambda: stratified_lift([[5, 5]], [[1, 1]], control=0.5), "control must be an arm .* but got 0.5"),
+        (lambda: stratified_lift([[5, 5]], [[1, 1]], control="0"), "control must be an arm .* but got '0'"),
+        (
+            lambda: stratified_lift([[5, 5]], [[1, 1]], control=0, level=None),
+            r"level must be in \(0, 1\), but got None",
+        ),
+        (lambda: stratified_lift([["a"]], [[1]], control=0), "exposures must be a number per epoch and arm, but got"),
         (lambda: stratified_lift([[5, 5]], [[1, 1]], control=0, level=0.0), r"level must be in \(0, 1\), but got 0.0"),
         (
             lambda: sample_ratio([[5, 5]], [[0.5, 0.4]]),
@@ -374,6 +381,7 @@ def test_a_control_that_costs_nothing_to_keep_is_no_difference():
         ),
         (lambda: sample_ratio([[5, 5]], [[1.0]]), r"shares must have the shape of exposures, \(1, 2\)"),
         (lambda: evidence_for(2, [[5, 5]], [[1, 1]]), "arm must be between 0 and 1, but got 2"),
+        (lambda: evidence_for(None, [[5, 5]], [[1, 1]]), "arm must be between 0 and 1, but got None"),
         (lambda: judged([[5, 5]], [[1, 1]], control=2), "control must be an arm between 0 and 1, but got 2"),
         (
             lambda: judged([[5, 5]], [[1, 1]], loss=math.nan),

@@ -79,6 +79,14 @@ def test_without_a_chosen_control_the_oldest_approved_variant_is_it():
     assert experiment.arms.get(key="control").variant.number == 2
 
 
+def test_a_chosen_control_that_nobody_approved_is_not_quietly_replaced():
+    experiment = make_experiment(arms=3)
+    experiment.nursery.variants.filter(is_control=True).update(status=Variant.Status.DRAFT)
+    with pytest.raises(lifecycle.NotReady, match="chosen as the control"):
+        lifecycle.start(experiment, by=None)
+    assert experiment.nursery.variants.get(is_control=True).number == 1
+
+
 def test_only_approved_variants_become_arms():
     experiment = make_experiment(arms=4)
     experiment.nursery.variants.filter(number=4).update(status=Variant.Status.DRAFT)

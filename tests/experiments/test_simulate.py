@@ -1,14 +1,18 @@
 """`manage.py simulate`: what it prints, and what it refuses."""
 
 import json
+import time
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from experiments.management.commands.simulate import usual_site
 from experiments.splitter.records import Conversion, Exposure
+from greenhouse.environment import Environment
 from tests.experiments.test_visitors import site
 from tests.factories import make_running
+from tests.servers import free_port
 
 __all__ = ["site"]  # a fixture
 
@@ -28,6 +32,38 @@ def test_it_prints_one_json_object_with_what_was_sent(site):
     printed = json.loads(output)
     assert sum(arm["exposures"] for arm in printed.values()) == len(site.records(Exposure)) == 20
     assert printed["control"]["conversions"] == printed["control"]["exposures"] == len(site.records(Conversion))
+
+
+@pytest.mark.parametrize("rates", [["control=0.1", "v2=1"], ["control=0.1", "--rate", "v2=1"]])
+def test_one_flag_takes_several_rates_and_may_be_repeated(site, rates):
+    make_running(slug="paperless")
+    address = f"http://127.0.0.1:{site.port}"
+    printed = json.loads(simulate("paperless", "--visitors", "20", "--url", address, "--rate", *rates))
+    assert printed["v2"]["conversions"] == printed["v2"]["exposures"] > 0
+
+
+def test_without_an_address_it_goes_where_greenhouse_told_that_it_runs(site, settings, tmp_path):
+    make_running(slug="paperless")
+    settings.STATE_DIR, settings.ENVIRONMENT = tmp_path, Environment.model_construct()
+    (tmp_path / "url").write_text(f"http://127.0.0.1:{site.port}\n")
+    printed = json.loads(simulate("paperless", "--visitors", "3"))
+    assert sum(arm["exposures"] for arm in printed.values()) == 3
+
+
+def test_a_port_of_the_environment_goes_before_what_the_folder_says(settings, tmp_path):
+    settings.STATE_DIR, settings.ENVIRONMENT = tmp_path, Environment(port=8123)
+    settings.PUBLIC_URL = "http://127.0.0.1:8123"
+    (tmp_path / "url").write_text("http://127.0.0.1:1\n")
+    assert usual_site() == "http://127.0.0.1:8123"
+
+
+def test_an_address_where_nothing_answers_is_named_soon():
+    make_running(slug="paperless")
+    address = f"http://127.0.0.1:{free_port()}"
+    started = time.monotonic()
+    with pytest.raises(CommandError, match=rf"Nothing answers at {address}: .* --url"):
+        simulate("paperless", "--visitors", "1", "--url", address)
+    assert time.monotonic() - started < 7
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,13 @@ def test_every_visitor_is_journalled_under_the_arm_that_was_sent(site):
     assert sum(sent.exposures.values()) == 60
 
 
+def test_every_visitor_carries_a_mark_of_the_run_and_one_of_its_own(site):
+    sent = sent_by(crowd(site))
+    marks = {record.attributes["utm_id"] for record in site.records(Exposure)}
+    assert len(marks) == 60
+    assert all(mark.startswith(f"{sent.mark}-") for mark in marks)
+
+
 @pytest.mark.parametrize(
     "goal", [Goal(key="signup", kind="form"), Goal(key="click", kind="click"), Goal(key="scroll", kind="event"),
              Goal(key="order", kind="revenue")], ids=lambda goal: goal.kind

@@ -13,6 +13,7 @@ import pytest
 from greenhouse.supervisor import (
     LEASH,
     LONGEST_BACK_OFF_SECONDS,
+    NOTEWORTHY,
     BadProcfile,
     Program,
     ReleaseFailed,
@@ -123,6 +124,20 @@ def test_output_goes_to_a_log_and_only_warnings_to_the_terminal(supervisor, tmp_
     assert eventually(lambda: log.exists() and "disk is full" in log.read_text())
     assert "web | all is well" in log.read_text()
     assert said == ["web | [WARNING] disk is full"]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_noteworthy"),
+    [
+        ("2026-01-01 WARNING django.request Not Found: /r/1.x/", False),
+        ("2026-01-01 WARNING django.security.csrf Forbidden (CSRF cookie not set.): /console/login/", False),
+        ("[WARNING/MainProcess] consumer.py:507: CPendingDeprecationWarning: the setting will go", False),
+        ("2026-01-01 WARNING experiments.tasks counting waits for Redis", True),
+        ("2026-01-01 ERROR django.request Internal Server Error: /console/", True),
+    ],
+)
+def test_what_nobody_can_act_on_stays_off_the_terminal(line, is_noteworthy):
+    assert bool(NOTEWORTHY.search(line)) == is_noteworthy
 
 
 def test_the_warnings_of_a_quiet_program_stay_in_its_log(supervisor, tmp_path, said):

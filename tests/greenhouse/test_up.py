@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 import pytest
 
 from greenhouse.environment import BASE_DIR
-from greenhouse.house import CannotStart, keep, refuse_taken_port
+from greenhouse.house import CannotStart, address_told, keep, refuse_taken_port
 from tests.servers import free_port
 from tests.stack import START_SECONDS, Stack, stack
 
@@ -80,6 +80,15 @@ def test_a_secret_is_made_once_and_for_its_owner_alone(tmp_path):
     path = tmp_path / "folder" / "secret"
     assert keep(path, lambda: "first") == keep(path, lambda: "second") == "first"
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_address_is_told_in_the_folder_while_it_runs(tmp_path):
+    path = tmp_path / "url"
+    path.write_text("http://127.0.0.1:1")  # of one that was killed
+    with address_told(tmp_path, "http://127.0.0.1:8123"):
+        assert path.read_text().strip() == "http://127.0.0.1:8123"
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert not path.exists()
 
 
 def test_a_taken_port_is_named_with_a_way_out():

@@ -67,11 +67,11 @@ def test_the_author_is_kept(author: Client):
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [
-        ({"call_to_action_kind": "link"}, "call_to_action_url", "Say where the link goes"),
+        ({"call_to_action_kind": "link"}, "call_to_action_url", "“fill in the form on the page” under “Pressing it"),
         ({"call_to_action_kind": "link", "call_to_action_url": "shop.example"}, "call_to_action_url", "https://"),
         ({"secondary_label": "More"}, "secondary_url", "fill this in"),
         ({"secondary_url": "https://a.example"}, "secondary_label", "fill this in"),
-        ({"language": "English"}, "language", "not in the form"),
+        ({"language": "English"}, "language", "use one such as en or de-CH"),
         ({"facts": "Fine.\n" + "x" * 401}, "facts", "Line 2: This has 401 characters; the most is 400."),
         ({"angles": "x" * 121}, "angles", "Line 1: This has 121 characters"),
         ({"form_fields": "Team | wat"}, "form_fields", "“wat” is not a kind of field"),
@@ -85,6 +85,20 @@ def test_what_is_wrong_is_said_at_its_field(changes: dict[str, str], field: str,
     form = save(author, **changes).context["adminform"].form
     assert not Brief.objects.exists()
     assert words in " ".join(form.errors[field])
+
+
+def test_without_a_brand_the_brief_leads_to_one(author: Client):
+    address = reverse("admin:variants_brief_add")
+    link = f'<a href="{reverse("admin:variants_brand_add")}">Add a brand</a>'
+    assert link in author.get(address).content.decode()
+    Brand.objects.create(name="Wheels")
+    assert link not in author.get(address).content.decode()
+
+
+def test_the_form_of_a_brief_says_what_it_is(author: Client):
+    body = author.get(reverse("admin:variants_brief_add")).content.decode()
+    assert "<h2>New brief</h2>" in body
+    assert ">Variants<" not in body
 
 
 def test_what_was_saved_can_be_saved_again_unchanged(author: Client):

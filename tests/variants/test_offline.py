@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,6 +76,23 @@ def test_the_promise_stands_in_or_above_the_headline():
     for content in pages(brief(), 100):
         shown = f"{content.hero.eyebrow or ''} {content.hero.headline}"
         assert contains(shown, content.angle) or shown.startswith("Download"), shown
+
+
+CLUMSY = re.compile(
+    r"(?:like|ready|hard|ask|way|takes|step|want|helps you|could|which you|missing from your week\?|what if, .*),? "
+    r"(?:to )?(?:calm|speed|simple|relax|never|no|not|nothing|do not)\b",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize(
+    "angle", ["Calm", "Speed", "Simple", "Relax", "Never lose a note", "No more paper", "Not another app",
+              "Nothing leaves your server", "Do not lose a note"]
+)  # fmt: skip
+def test_a_single_word_or_a_denial_gets_a_headline_that_it_fits_into(angle):
+    headlines = {content.hero.headline for content in pages(brief(angles=[angle]), 100)}
+    assert [headline for headline in headlines if CLUMSY.search(headline)] == []
+    assert sum(contains(headline, angle) for headline in headlines) >= 12
 
 
 def test_a_brief_without_angles_does_not_show_the_writers_notes():

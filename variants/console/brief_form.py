@@ -8,12 +8,14 @@ import re
 from typing import Any, ClassVar
 
 from django import forms
+from django.urls import reverse
+from django.utils.html import format_html
 from pydantic import ValidationError
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from variants.brief import EMAIL_FIELD, BriefSpec
 from variants.console.complaints import Complaint, complaints
-from variants.models import Brief
+from variants.models import Brand, Brief
 
 # Not the shorter dash: writers use that within sentences, and half a fact would become its source.
 SOURCE_DASH = re.compile(r"\s+(?:—|--)\s+")
@@ -175,10 +177,16 @@ class BriefForm(forms.ModelForm[Brief]):
         self.fields["secondary_label"].initial = link.get("label", "")
         self.fields["secondary_url"].initial = link.get("url", "")
         self.spec: BriefSpec | None = None
+        if not Brand.objects.exists():
+            self.fields["brand"].help_text = format_html(
+                'There is no brand yet. <a href="{}">Add a brand</a> first.', reverse("admin:variants_brand_add")
+            )
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
         self._keep_field_names(values)
+        if values.get("call_to_action_kind") == Brief.CallToActionKind.LINK and not values.get("call_to_action_url"):
+            self.add_error("call_to_action_url", self._no_address())
         draft = Brief()
         for name in self.Meta.fields:
             if name in values:
@@ -191,6 +199,10 @@ class BriefForm(forms.ModelForm[Brief]):
             for complaint in complaints(error):
                 self._complain(complaint)
         return values
+
+    def _no_address(self) -> str:
+        form, kind = Brief.CallToActionKind.FORM.label, self.fields["call_to_action_kind"].label
+        return f"Say where the link goes, such as https://example.com/, or choose “{form}” under “{kind}”."
 
     def _keep_field_names(self, values: dict[str, Any]) -> None:
         """Let a field keep the name leads already know it by, as long as its label stays."""

@@ -45,6 +45,8 @@ def complaints(error: ValidationError) -> Iterator[Complaint]:
 
 def _reason(fault: ErrorDetails) -> str:
     kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
+    if isinstance(given, str) and not given.strip():
+        return FILL_IN
     # pydantic says "too_long" of lists, and also of texts whose limit stands apart from their other rules.
     if isinstance(given, str) and kind in TEXT_REASONS:
         return TEXT_REASONS[kind].format(length=len(given), **context)

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments.demo.visitors import Crowd, Goal, Interrupted, PageUnavailable, Sent, send
+from experiments.demo.visitors import Crowd, Goal, Interrupted, PageUnavailable, Sent, send, wait_for_site
 from experiments.models import Experiment
 
 PROGRESS_SECONDS = 5.0
+ANSWER_SECONDS = 5.0  # a web process that was killed is back sooner
 
 
 def rate(text: str) -> tuple[str, float]:
@@ -41,6 +42,14 @@ def site(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def usual_site() -> str:
+    """Return where the pages are: as PORT or PUBLIC_URL say, else as what runs in STATE_DIR told."""
+    told = settings.STATE_DIR / "url"
+    if settings.ENVIRONMENT.model_fields_set & {"port", "public_url"} or not told.is_file():
+        return str(settings.PUBLIC_URL)
+    return str(told.read_text().strip())
+
+
 def primary_goal(experiment: Experiment) -> Goal:
     goal = experiment.goals.filter(is_primary=True).first()
     if goal is None:
@@ -58,8 +67,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug")
         parser.add_argument("--visitors", type=at_least_one, required=True, metavar="N")
-        parser.add_argument("--rate", type=rate, action="append", default=[], metavar="ARM=RATE", dest="rates")
-        parser.add_argument("--url", type=site, default=settings.PUBLIC_URL, help="the site (default: %(default)s)")
+        # One flag may name several arms, and be repeated.
+        parser.add_argument(
+            "--rate", type=rate, action="extend", nargs="+", default=[], metavar="ARM=RATE", dest="rates"
+        )
+        parser.add_argument("--url", type=site, default=usual_site(), help="the site (default: %(default)s)")
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument("--concurrency", type=at_least_one, default=8)
 
@@ -80,6 +92,10 @@ class Command(BaseCommand):
             seed=int(str(options["seed"])),
             concurrency=int(str(options["concurrency"])),
         )
+        try:
+            wait_for_site(str(options["url"]), seconds=ANSWER_SECONDS)
+        except PageUnavailable as error:
+            raise CommandError(f"{error}. Is Greenhouse running there? Say where it is with --url.") from error
         self.stdout.write(json.dumps(self._send(crowd).by_arm()))
 
     def _send(self, crowd: Crowd) -> Sent:

@@ -22,6 +22,7 @@ from experiments.demo.demonstration import (
 from experiments.demo.visitors import Crowd, Goal, Interrupted, PageUnavailable, Sent, send
 from experiments.models import Experiment
 from experiments.reporting.share import share_url
+from greenhouse.checks import refuse_faults
 from greenhouse.house import CannotStart, Welcome, announce, page_answers, run, say, wait_until
 from greenhouse.supervisor import ReleaseFailed, Supervisor
 
@@ -94,12 +95,15 @@ def send_visitors(experiment: Experiment, rates: dict[str, float], stopping: thr
 
 def tell_settled(result: Counted, rates: dict[str, float], sent: Sent) -> None:
     best = max(rates, key=lambda arm: rates[arm])
+    if visits := sum(counts["exposures"] for counts in result.others.values()):
+        say("1 visit of yours is counted too." if visits == 1 else f"{visits:,} visits of yours are counted too.")
     if not result.agrees:
         say("What was sent and what was counted differ; see SETTLED.")
     announce(
         "SETTLED",
         {
             "sent": result.sent,
+            "others": result.others,
             "counted": result.counted,
             "rates": rates,
             "shares": result.shares,
@@ -114,6 +118,8 @@ def tell_settled(result: Counted, rates: dict[str, float], sent: Sent) -> None:
     say(
         f"{best} has the highest hidden rate, {rates[best]:.1%}, and gets {result.shares.get(best, 0):.0%} of visitors."
     )
+    say("That truth is known only here; the report has to find it out from the visits, and says now:")
+    say(result.verdict)
     say("No more visitors are sent. Look around; Ctrl-C stops everything.")
 
 
@@ -124,6 +130,7 @@ class Command(BaseCommand):
     def handle(self, *_args: object, **_options: object) -> None:
         for name, seconds in PACE.items():
             os.environ.setdefault(name, seconds)
+        refuse_faults()
         whole_number("VISITORS", DEFAULT_VISITORS)
         whole_number("VARIANTS", DEFAULT_VARIANTS)
         try:

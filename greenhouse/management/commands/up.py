@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from django.core.management.base import BaseCommand, CommandError
 
+from greenhouse.checks import refuse_faults
 from greenhouse.house import CannotStart, Welcome, announce, run
 from greenhouse.supervisor import ReleaseFailed, Supervisor
 
@@ -14,10 +15,11 @@ def tell(welcome: Welcome, _supervisor: Supervisor) -> None:
 
 class Command(BaseCommand):
     help = "Start web, workers, timetable and the embedded Redis, and keep them running until Ctrl-C."
-    # Everything is checked by `release`, which migrates; the database need not exist yet.
+    # The environment is checked by itself, and the rest by `release`, which migrates: a first start has no key yet.
     requires_system_checks = ()
 
     def handle(self, *_args: object, **_options: object) -> None:
+        refuse_faults()
         try:
             run(tell)
         except (CannotStart, ReleaseFailed) as error:

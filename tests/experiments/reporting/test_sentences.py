@@ -16,7 +16,7 @@ ARMS = [CONTROL, FAST]
 CALLS_A_WINNER = re.compile(r"very likely best|winner|safe to promote|keep it", re.IGNORECASE)
 
 
-def make_verdict(state: VerdictState, leader: int | None = 1) -> Verdict:
+def make_verdict(state: VerdictState, leader: int | None = 1, missing: float = 0.0) -> Verdict:
     told = state not in {VerdictState.COLLECTING, VerdictState.CANNOT_BE_TRUSTED}
     return Verdict(
         state=state,
@@ -25,7 +25,7 @@ def make_verdict(state: VerdictState, leader: int | None = 1) -> Verdict:
         evidence=100.0 if told else None,
         evidence_needed=40.0,
         control_relative_loss=0.1 if told else None,
-        exposures_missing=0.0,
+        exposures_missing=missing,
         sample_ratio_p_value=0.5,
     )
 
@@ -99,6 +99,26 @@ def test_without_visitors_it_waits():
 
 def test_one_arm_has_nothing_to_be_compared_with():
     assert "nothing to compare" in sentence(make_with(), [CONTROL], make_verdict(VerdictState.COLLECTING)).text
+
+
+def test_too_few_visitors_of_the_control_are_named_with_what_is_needed():
+    arms = [make_arm("control", exposures=540), make_arm("v2", exposures=5462, probability_best=0.96)]
+    text = sentence(make_with(), arms, make_verdict(VerdictState.COLLECTING, missing=460.0)).text
+    assert "Today's page has had 540 visitors; 1,000 are needed before this says more. Let it run." in text
+    assert "too few" not in text
+
+
+def test_a_leader_with_fewer_visitors_than_the_control_is_the_one_named():
+    arms = [make_arm("control", exposures=540), make_arm("v2", name="Calm", exposures=1, probability_best=0.96)]
+    text = sentence(make_with(), arms, make_verdict(VerdictState.COLLECTING, missing=999.0)).text
+    assert "“Calm” has had 1 visitor; 1,000 are needed" in text
+
+
+@pytest.mark.parametrize("status", ["paused", "finished", "promoted"])
+@pytest.mark.parametrize("state", list(VerdictState))
+@pytest.mark.parametrize("missing", [0.0, 10.0])
+def test_what_does_not_run_is_not_told_to_run_on(state, status, missing):
+    assert "Let it run" not in sentence(make_with(status), ARMS, make_verdict(state, missing=missing)).text
 
 
 def test_a_paused_experiment_is_to_be_resumed():
