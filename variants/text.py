@@ -13,13 +13,33 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 # Unicode TR36 section 3.2: characters that reorder what stands around them.
 DIRECTION_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+# Zero-width non-joiner and joiner (needed in Persian, Indic scripts and emoji), zero-width space, word joiner, BOM.
+JOINERS = frozenset("\u200c\u200d\u200b\u2060\ufeff")
 LANGUAGE_CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # the shape of BCP 47's common tags
 LINE_BREAKS = frozenset("\n\r\t")
 LINK_SCHEMES = frozenset({"http", "https", "mailto", "tel"})
 
 
 def _normalise(value: object) -> object:
-    return unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return _without_stray_joiners(unicodedata.normalize("NFC", value)).strip()
+
+
+def _without_stray_joiners(value: str) -> str:
+    """Drop joiners that join nothing: they show as nothing, and make equal words differ and empty words look full."""
+    if not any(joiner in value for joiner in JOINERS):
+        return value
+    between = zip(f" {value}", value, f"{value[1:]} ", strict=False)
+    return "".join(
+        character
+        for before, character, after in between
+        if character not in JOINERS or (_can_join(before) and _can_join(after))
+    )
+
+
+def _can_join(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LMS"  # letters, their marks, and symbols such as emoji
 
 
 def _refuse_empty(value: str) -> str:

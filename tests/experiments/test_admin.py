@@ -746,3 +746,10 @@ def test_a_link_shows_no_variant_of_another_experiment(draft: Experiment, shown:
 def test_the_roles_hold_no_power_over_accounts(db: None):
     held = Group.objects.filter(permissions__content_type__app_label="auth")
     assert not held.exists()
+
+
+@pytest.mark.parametrize(("role", "fields"), [("Author", 0), ("superuser", 2)])
+def test_only_who_may_start_may_move_visitors_of_a_running_experiment(role: str, fields: int, cast: Cast):
+    experiment = make_running(slug="archive")
+    shown = cast(role).get(f"/console/experiments/experiment/{experiment.pk}/change/").content.decode()
+    assert sum(f'name="{name}"' in shown for name in ("traffic_share", "control_share")) == fields

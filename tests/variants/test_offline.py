@@ -114,7 +114,7 @@ def test_another_language_hears_only_the_briefs_own_words():
 
 
 sentence_like = st.text(alphabet=st.sampled_from("abc ABC.,;:()“”'-1€%é界\u200d"), min_size=1, max_size=380).filter(
-    lambda text: text.strip()
+    lambda text: text.replace("\u200d", "").strip()  # a brief refuses text that nobody could see
 )
 
 
@@ -122,7 +122,9 @@ sentence_like = st.text(alphabet=st.sampled_from("abc ABC.,;:()“”'-1€%é�
 @given(facts=st.lists(sentence_like, max_size=5), angles=st.lists(sentence_like.map(lambda t: t.strip()[:120]),
        max_size=2),       index=st.integers(0, 500), offer=sentence_like)  # fmt: skip
 def test_whatever_the_brief_says_a_valid_page_comes_of_it(facts, angles, index, offer):
-    spec = brief(BARE, facts=facts, angles=[angle for angle in angles if angle.strip()], offer=offer)
+    spec = brief(
+        BARE, facts=facts, angles=[angle for angle in angles if angle.replace("\u200d", "").strip()], offer=offer
+    )
     content = compose(spec, direction_for(spec, index))
     assert PageContent.model_validate(content.model_dump(mode="json")) == content
 
