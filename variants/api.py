@@ -34,8 +34,14 @@ class BrandIn(Schema):
     privacy_url: Link | None = None
 
 
-class BrandOut(BrandIn):
+class BrandOut(Schema):
     id: int
+    name: str
+    voice: str
+    primary_colour: str
+    accent_colour: str
+    legal_footer: str
+    privacy_url: str
 
 
 class BriefIn(BriefSpec):
@@ -128,10 +134,15 @@ def create_brief(request: HttpRequest, brief: BriefIn) -> Status[Created]:
     if brief.brand_id and brand is None:
         raise Invalid([{"field": "brand_id", "reason": f"There is no brand {brief.brand_id}."}])
     # Another product's brand must not sign this page, so without a brand the brief gets one of its own.
-    made = Brief(brand=brand or Brand.objects.get_or_create(name=brief.name[:80])[0], created_by=user)
+    made = Brief(brand=brand or _own_brand(brief.name[:80]), created_by=user)
     made.take(BriefSpec.model_validate(brief.model_dump(exclude={"brand_id"})))
     made.save()
     return Status(HTTPStatus.CREATED, Created(id=made.pk))
+
+
+def _own_brand(name: str) -> Brand:
+    # Names of brands may repeat, so get_or_create could find several.
+    return Brand.objects.filter(name=name).order_by("pk").first() or Brand.objects.create(name=name)
 
 
 @router.get("/briefs/{brief_id}", response=BriefOut)

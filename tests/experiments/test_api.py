@@ -121,6 +121,18 @@ def test_what_is_not_json_is_a_problem_not_a_crash(call):
     assert problem["status"] == 400
 
 
+def test_brands_are_listed_also_without_a_privacy_page(call):
+    _, brand = call("POST", "/brands", {"name": "Paperwork"})
+    status, listed = call("GET", "/brands")
+    assert (status, [each["id"] for each in listed["items"]]) == (200, [brand["id"]])
+
+
+def test_a_brief_finds_a_brand_of_its_name_though_there_are_two(call):
+    first, _ = (call("POST", "/brands", {"name": BRIEF["name"]})[1]["id"] for _ in range(2))
+    _, brief = call("POST", "/briefs", BRIEF)
+    assert call("GET", f"/briefs/{brief['id']}")[1]["brand_id"] == first
+
+
 def test_deciding_twice_changes_nothing_and_a_rejected_variant_says_the_way_back(call):
     experiment = make_experiment()
     variant = experiment.nursery.variants.get(number=2)
