@@ -141,7 +141,8 @@ class Splitter:
             status, headers, body = self._last_resort(environ)
         # The server may add to the headers it is given; ours are shared by all requests.
         start_response(status, list(headers))
-        return () if environ["REQUEST_METHOD"] == "HEAD" else (body,)
+        # Optimization: Granian sends a list at once, and streams every other iterable part by part.
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     @staticmethod
     def owns(environ: Environ) -> bool:

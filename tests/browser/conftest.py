@@ -1,16 +1,43 @@
-"""One Chromium for all browser tests."""
+"""One Chromium for all browser tests, and another one when it has died."""
 
 import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserType, sync_playwright
 
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+# A browser that dies under a test says nothing of the page. A page that kills browsers kills the second one too.
+CRASHES = ["Target page, context or browser has been closed", "Page crashed", "Target crashed"]
+RERUNS = 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=RERUNS, only_rerun=CRASHES))
+
+
+class Browsers:
+    """Keeps one browser running."""
+
+    def __init__(self, kind: BrowserType, executable: str) -> None:
+        self._kind = kind
+        self._executable = executable
+        self._browser: Browser | None = None
+
+    def running(self) -> Browser:
+        if self._browser is None or not self._browser.is_connected():
+            self._browser = self._kind.launch(executable_path=self._executable, args=ARGUMENTS)
+        return self._browser
+
+    def close(self) -> None:
+        if self._browser is not None:
+            self._browser.close()
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def browsers() -> Iterator[Browsers]:
     executable = shutil.which("chromium")
     if executable is None:
         pytest.skip("Chromium is not installed")
@@ -18,6 +45,11 @@ def chromium() -> Iterator[Browser]:
         # Playwright's synchronous interface runs an event loop in this thread, in which Django refuses the database.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-            yield browser
-            browser.close()
+            kept = Browsers(playwright.chromium, executable)
+            yield kept
+            kept.close()
+
+
+@pytest.fixture
+def chromium(browsers: Browsers) -> Browser:
+    return browsers.running()
