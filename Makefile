@@ -11,7 +11,7 @@ ONLY ?=
 AS_IN_PRODUCTION := env PUBLIC_URL=https://pages.example.com TRUSTED_PROXY_COUNT=1 STATE_DIR=$(CURDIR)/var/check \
 	SECRET_KEY=only-for-the-deployment-check-and-long-enough-to-pass-it-0123456789
 
-.PHONY: help setup run demo test check bench format clean
+.PHONY: help setup run demo test faults check bench format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ demo: setup ## The same, with a sample experiment and simulated visitors (VISITO
 
 test: setup ## Run the tests that can run here, and say which were left out (T=tests/path for some)
 	@exec $(PYTHON) -m pytest $(T)
+
+faults: setup ## Break processes and servers under load and compare every count (FAULT_SECONDS=30 for each fault)
+	FAULT_SECONDS=$${FAULT_SECONDS:-30} $(PYTHON) -m pytest $(or $(T),tests/faults)
 
 check: setup ## What CI runs: format, lint, types, imports, migrations, deployment check, tests
 	.venv/bin/ruff format --check .

@@ -1,11 +1,10 @@
-"""The visitor tier beside nginx and beside a plain Django view: requests a second and latency, in one run.
+"""The visitor tier beside nginx, a plain Django view and Wagtail's A/B tests: requests a second, and latency.
 
 One worker process each, a page of 15 kB in ten arms, loopback, keep-alive, wrk (Debian's) as the visitors. The servers
-take turns, and medians of the rounds are compared, because the machine's speed drifts. Peers:
+take turns, and medians of the rounds are compared, because the machine's speed drifts. The peers are in peers/; the
+last rows compare requests that we refuse or do not count with our own new visitors, who must not be cheaper.
 
-    nginx    split_clients, a static file, Set-Cookie, and an access log line with visitor and arm for each request:
-             what an operator would build without us
-    django   a view that returns the same bytes, no middleware, under the same server: the most a Django splitter can do
+What stands in the way of more is the server: docs/decisions/0011-what-limits-the-visitor-tier.md has the figures.
 
 ROUNDS (5) and SECONDS (4, of each measurement) are read from the environment. One JSON object a line.
 """
@@ -15,93 +14,49 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from benchmarks.peers.django import django
+from benchmarks.peers.nginx import SEARCHED, nginx
+from benchmarks.peers.serving import CHROME, PAGE, PAGE_BYTES, ask, granian, running
+from benchmarks.peers.wagtail import COOKIE, NotInstallable, wagtail
 from experiments.splitter.stores import RedisStore
 from tests.experiments.splitter.planting import SLUG, document, put
 from tests.servers import free_port, redis_server
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 SECONDS = int(os.environ.get("SECONDS", "4"))
-PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"  # where Debian puts nginx
 CONNECTIONS = 16
 ARMS = tuple(f"v{number}" for number in range(10))
-PAGE_BYTES = 15_000
-CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
-PAGE = f"/p/{SLUG}/"
-GRANIAN = [
-    str(Path(sys.executable).with_name("granian")), "--interface", "wsgi", "--host", "127.0.0.1", "--workers", "1",
-    "--blocking-threads", "1", "--http", "1", "--no-ws", "--log-level", "error",
-]  # fmt: skip
-DJANGO = """
-from django.conf import settings
-settings.configure(ROOT_URLCONF=__name__, MIDDLEWARE=[], ALLOWED_HOSTS=["*"], SECRET_KEY="x", DEBUG=False)
-import django
-from django.core.wsgi import get_wsgi_application
-from django.http import HttpResponse
-from django.urls import path
-BODY = b"x" * %d
-urlpatterns = [path("p/paperless/", lambda request: HttpResponse(BODY))]
-application = get_wsgi_application()
-"""
-NGINX = """
-worker_processes 1; daemon off; error_log stderr; pid %(folder)s/pid;
-events { worker_connections 1024; }
-http {
-  sendfile on; keepalive_requests 1000000000; default_type text/html; client_body_temp_path %(folder)s/body;
-  split_clients "$request_id" $drawn { %(split)s }
-  map $cookie_arm $arm { default $cookie_arm; "" $drawn; }
-  map $cookie_arm $given { default ""; "" "arm=$drawn; visitor=$request_id; Path=/p/; HttpOnly; SameSite=Lax"; }
-  log_format visits '$msec $request_id $arm';
-  access_log %(folder)s/visits.log visits;
-  server {
-    listen 127.0.0.1:%(port)d;
-    location = /p/paperless/ {
-      add_header Set-Cookie $given; add_header Cache-Control "private, no-store"; add_header Vary Cookie;
-      rewrite ^ /pages/$arm.html break; root %(folder)s;
-    }
-  }
-}
-"""
+BROWSER = {"User-Agent": CHROME}
 
 
-@contextmanager
-def running(command: list[str], port: int, **environ: str) -> Iterator[int]:
-    with subprocess.Popen(command, env={**os.environ, **environ}) as process:
-        try:
-            wait_for(port)
-            yield port
-        finally:
-            process.terminate()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What wrk sends over and over."""
+
+    path: str = PAGE
+    headers: Mapping[str, str] = field(default_factory=lambda: BROWSER)
+    script: str = ""
+    is_refused: bool = False
+
+    def arguments(self) -> list[str]:
+        """Give wrk's arguments."""
+        headers = [argument for name, value in self.headers.items() for argument in ("-H", f"{name}: {value}")]
+        return [*headers, *(["-s", self.script] if self.script else [])]
 
 
-def wait_for(port: int) -> None:
-    for _ in range(200):
-        try:
-            if ask(port)[0] == 200:
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise TimeoutError(f"nothing serves the page on port {port}")
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What wrk reports of one measurement."""
 
-
-def ask(port: int) -> tuple[int, str]:
-    """Return the status, and the cookies that a browser would send from then on."""
-    server = HTTPConnection("127.0.0.1", port, timeout=5)
-    server.request("GET", PAGE, headers={"User-Agent": CHROME})
-    answer = server.getresponse()
-    answer.read()
-    cookies = [value.split(";")[0] for name, value in answer.getheaders() if name.lower() == "set-cookie"]
-    server.close()
-    return answer.status, "; ".join(cookies)
+    rate: float  # requests a second
+    p99_ms: float  # 99 of 100 requests took less
 
 
 def page_of(arm: str) -> bytes:
@@ -109,80 +64,111 @@ def page_of(arm: str) -> bytes:
 
 
 @contextmanager
-def ours(folder: Path) -> Iterator[int]:
+def ours(folder: Path, **settings: str) -> Iterator[int]:
     with redis_server(folder) as redis:
         store = RedisStore(redis.url)
         arms = {arm: dict.fromkeys(("page", "form", "thanks"), put(store, page_of(arm))) for arm in ARMS}
         store.publish(SLUG, 1, json.dumps(document(store, keys=ARMS, arms=arms)))
-        port = free_port()
-        settings = {"SECRET_KEY": "benchmark", "REDIS_URL": redis.url}
         places = {"JOURNAL_DIR": str(folder / "journal"), "SNAPSHOT_DIR": str(folder / "snapshot")}
-        command = [*GRANIAN, "--port", str(port), "experiments.splitter.wsgi:application"]
-        with running(command, port, **settings, **places):
+        environ = {"SECRET_KEY": "benchmark", "REDIS_URL": redis.url, **places, **settings}
+        port = free_port()
+        command = [*granian(), "--port", str(port), "experiments.splitter.wsgi:application"]
+        with running(command, port, **environ):
             yield port
 
 
-@contextmanager
-def nginx(folder: Path) -> Iterator[int]:
-    (folder / "pages").mkdir()
-    folder.chmod(0o755)
-    for arm in ARMS:
-        (folder / "pages" / f"{arm}.html").write_bytes(page_of(arm))
-    split = " ".join(f"{100 // len(ARMS)}% {arm};" for arm in ARMS[:-1]) + f" * {ARMS[-1]};"
-    port = free_port()
-    (folder / "nginx.conf").write_text(NGINX % {"folder": folder, "split": split, "port": port})
-    with running([str(shutil.which("nginx", path=PATH)), "-c", str(folder / "nginx.conf"), "-e", "stderr"], port):
-        yield port
-
-
-@contextmanager
-def django(folder: Path) -> Iterator[int]:
-    (folder / "plain_view.py").write_text(DJANGO % PAGE_BYTES)
-    port = free_port()
-    with running([*GRANIAN, "--port", str(port), "--working-dir", str(folder), "plain_view:application"], port):
-        yield port
-
-
-def load(port: int, cookies: str) -> tuple[float, float]:
-    """Return requests a second, and the latency in milliseconds below which 99 of 100 are."""
-    headers = ["-H", f"User-Agent: {CHROME}", *(["-H", f"Cookie: {cookies}"] if cookies else [])]
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", *headers]
-    told = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}{PAGE}"], capture_output=True, text=True, check=True
-    ).stdout
-    if "Non-2xx" in told or "Socket errors" in told:
+def load(port: int, request: Request) -> Measured:
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--timeout", "20s", "--latency"]
+    address = f"http://127.0.0.1:{port}{request.path}"
+    told = subprocess.run([*command, *request.arguments(), address], capture_output=True, text=True, check=True).stdout
+    if "Socket errors" in told or ("Non-2xx" in told) != request.is_refused:
         raise RuntimeError(told)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", told)
     assert rate
     assert p99
-    return float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]]
+    return Measured(float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]])
 
 
-def report(bench: str, mine: list[float], theirs: list[float], *, peer: str, unit: str) -> None:
-    a, b = median(mine), median(theirs)
-    row = {"bench": bench, "ours": round(a, 2), "peer": round(b, 2), "peer_name": peer, "ratio": round(a / b, 3)}
-    print(json.dumps({**row, "unit": unit}), flush=True)
+def race(loads: Mapping[str, tuple[int, Request]]) -> dict[str, Measured]:
+    """Give the medians of all rounds; in each round everyone takes a turn."""
+    rounds = [{name: load(port, request) for name, (port, request) in loads.items()} for _ in range(ROUNDS)]
+    return {
+        name: Measured(median(each[name].rate for each in rounds), median(each[name].p99_ms for each in rounds))
+        for name in loads
+    }
+
+
+def report(bench: str, mine: float, theirs: float | None, *, peer: str, unit: str, **more: str) -> None:
+    """Print a row; one without a peer says what became of it."""
+    row = {"bench": bench, "ours": round(mine, 2), "peer": theirs and round(theirs, 2), "peer_name": peer}
+    print(json.dumps({**row, "ratio": theirs and round(mine / theirs, 3), "unit": unit, **more}), flush=True)
+
+
+def beside_peers(servers: Mapping[str, int], missing: Mapping[str, str]) -> None:
+    """Measure new and returning visitors of every server."""
+    for kind in ("new", "returning"):
+        known = {name: "" if kind == "new" else returning_cookies(name, port) for name, port in servers.items()}
+        requests = {name: Request(headers=BROWSER | ({"Cookie": known[name]} if known[name] else {})) for name in known}
+        found = race({name: (port, requests[name]) for name, port in servers.items()})
+        mine = found["ours"]
+        for peer, theirs in found.items():
+            if peer != "ours":
+                report(f"splitter.{kind}", mine.rate, theirs.rate, peer=peer, unit="requests/s")
+                report(f"splitter.{kind}.p99", mine.p99_ms, theirs.p99_ms, peer=peer, unit="ms")
+        for peer, reason in missing.items():
+            report(f"splitter.{kind}", mine.rate, None, peer=peer, unit="requests/s", left_out=reason)
+
+
+def returning_cookies(name: str, port: int) -> str:
+    """Give what a visitor who was here before sends; Wagtail's visitors are given theirs by a script."""
+    return COOKIE.format("variant") if name == "wagtail" else ask(port)[2]
+
+
+def beside_good_ones(port: int, folder: Path) -> None:
+    """Measure what we refuse, do not count or cannot make sense of, beside new visitors."""
+    delete = folder / "delete.lua"
+    delete.write_text('wrk.method = "DELETE"')  # wrk takes a method from a script alone
+    cookie = ask(port)[2]
+    garbage = "%ff%" * 100
+    requests = {
+        "bot": Request(headers={"User-Agent": "Googlebot/2.1 (+http://www.google.com/bot.html)"}),
+        "opted_out": Request(headers=BROWSER | {"DNT": "1"}),
+        "forged": Request(headers=BROWSER | {"Cookie": f"{cookie[:-1]}!"}),
+        "garbled": Request(path=f"{PAGE}?utm_source={garbage}&{garbage}", headers=BROWSER | {"Cookie": ";=" * 500}),
+        "unknown": Request(path="/p/unknown/", is_refused=True),
+        "method": Request(script=str(delete), is_refused=True),
+    }
+    with ours(folder, VISITOR_RATE_PER_SECOND="1", VISITOR_RATE_EXEMPT=" ") as limited:
+        loads = {name: (port, request) for name, request in requests.items()}
+        loads |= {"limited": (limited, Request(is_refused=True)), "new": (port, Request())}
+        found = race(loads)
+    good = found.pop("new").rate
+    for name, measured in found.items():
+        report(f"splitter.{name}", measured.rate, good, peer="our new visitors", unit="requests/s")
 
 
 def main() -> None:
-    missing = [name for name in ("nginx", "wrk") if shutil.which(name, path=PATH) is None]
-    if missing:
-        raise SystemExit(f"This benchmark needs {' and '.join(missing)}: apt install nginx-light wrk")
-    with ExitStack() as held, tempfile.TemporaryDirectory(prefix="greenhouse-bench-") as name:
-        Path(name).chmod(0o755)
-        servers = {}
-        for start in (ours, nginx, django):
-            folder = Path(name) / start.__name__
+    lacking = [name for name in ("nginx", "wrk") if shutil.which(name, path=SEARCHED) is None]
+    if lacking:
+        raise SystemExit(f"This benchmark needs {' and '.join(lacking)}: apt install nginx-light wrk")
+    with tempfile.TemporaryDirectory(prefix="greenhouse-bench-") as name, ExitStack() as held:
+        Path(name).chmod(0o755)  # nginx reads as a user of its own
+        folders = {part: Path(name) / part for part in ("ours", "nginx", "django", "wagtail", "limited")}
+        for folder in folders.values():
             folder.mkdir()
-            servers[start.__name__] = held.enter_context(start(folder))
-        for kind in ("new", "returning"):
-            cookies = {peer: ask(port)[1] if kind == "returning" else "" for peer, port in servers.items()}
-            rounds = [{peer: load(port, cookies[peer]) for peer, port in servers.items()} for _ in range(ROUNDS)]
-            for peer in ("nginx", "django"):
-                for place, (ending, unit) in enumerate((("", "requests/s"), (".p99", "ms"))):
-                    mine, theirs = ([each[server][place] for each in rounds] for server in ("ours", peer))
-                    report(f"splitter.{kind}{ending}", mine, theirs, peer=peer, unit=unit)
+        servers = {
+            "ours": held.enter_context(ours(folders["ours"])),
+            "nginx": held.enter_context(nginx(folders["nginx"], {arm: page_of(arm) for arm in ARMS})),
+            "django": held.enter_context(django(folders["django"])),
+        }
+        missing = {}
+        try:
+            servers["wagtail"] = held.enter_context(wagtail(folders["wagtail"]))
+        except NotInstallable as error:
+            missing["wagtail"] = str(error)
+        beside_peers(servers, missing)
+        beside_good_ones(servers["ours"], folders["limited"])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from typing import Any, cast
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 from django.utils.formats import date_format
@@ -14,7 +15,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.views import ChangeList as UnfoldChangeList
 
-from experiments import lifecycle
+from experiments import erasure, lag, lifecycle
 from experiments.console import overview, people
 from experiments.console import views as console
 from experiments.console.forms import ExperimentForm, GoalForm, GoalFormSet, default_goal
@@ -38,6 +39,7 @@ def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "title": "Home",
         "rows": rows,
         "decisions": overview.decisions(rows),
+        "delays": lag.measure().sentences() if rows else [],
         "may_see": may_see,
         "may_add": request.user.has_perm("experiments.add_experiment"),
         "has_brand": bool(rows) or Brand.objects.exists(),
@@ -155,7 +157,13 @@ class ExperimentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no 
                 "How visitors are shared out",
                 {"fields": ("policy", "control_share", "traffic_share", "visitors_per_day", "planned_days")},
             ),
-            ("More", {"fields": ("has_arm_budget", "consent_required", "currency"), "classes": ("collapse",)}),
+            (
+                "More",
+                {
+                    "fields": ("has_arm_budget", "consent_required", "confirm_exposures", "currency"),
+                    "classes": ("collapse",),
+                },
+            ),
         )
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Experiment | None = None) -> Any:
@@ -164,7 +172,7 @@ class ExperimentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no 
     def get_readonly_fields(self, request: HttpRequest, obj: Experiment | None = None) -> Any:
         if _is_open(obj):
             return ()
-        fixed = ("slug", "consent_required", "currency")
+        fixed = ("slug", "consent_required", "confirm_exposures", "currency")
         # Sending visitors elsewhere is what starting and stopping is about: it takes the same permission.
         may_move = request.user.has_perm("experiments.start_experiment")
         return fixed if may_move else (*fixed, "policy", "control_share", "traffic_share")
@@ -223,7 +231,35 @@ class LeadAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no types
     readonly_fields = ("sent", "experiment", "page", "written")
     fields = readonly_fields
     date_hierarchy = "submitted_at"
+    search_fields = ("pk",)  # turns the box on; get_search_results looks at what people wrote
+    search_help_text = "Find what somebody wrote, such as an e-mail address."
     actions = None
+    change_form_before_template = "console/lead.html"
+    delete_confirmation_template = "console/erase.html"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Lead], search_term: str
+    ) -> tuple[QuerySet[Lead], bool]:
+        if not search_term.strip():
+            return queryset, False
+        return queryset.annotate(text=Cast("values", TextField())).filter(text__icontains=search_term.strip()), False
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Leave out Django's own button, which says "delete"; the template above the form has one in our words."""
+        return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), "show_delete": False})
+
+    def delete_model(self, request: HttpRequest, obj: Lead) -> None:
+        erasure.erase_lead(obj)
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
+        messages.success(request, "Erased: what this person wrote, and what was kept of their visit.")
+        return HttpResponseRedirect(reverse("admin:experiments_lead_changelist"))
 
     @admin.display(description="Sent (UTC)", ordering="submitted_at")
     def sent(self, lead: Lead) -> str:
@@ -249,7 +285,4 @@ class LeadAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no types
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Lead | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Lead | None = None) -> bool:
         return False

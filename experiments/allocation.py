@@ -1,6 +1,7 @@
 """Where the database meets the bandit: counts in, a dated set of shares out."""
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,14 +9,18 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 
-from experiments import bandit, evidence, inference
+from experiments import bandit, belief, evidence, roster
+from experiments.belief import Belief
 from experiments.evidence import Floats
 from experiments.models import Allocation, Arm, Experiment
 
 logger = logging.getLogger(__name__)
 
 TOTAL_FLOOR = 0.02  # of all traffic, however many arms: a fixed share each would leave nothing to win at 100 arms
-TOP_TWO = 0.9  # of the leader's share in the policy Learn; docs/bandit.md has the comparison
+# Part of traffic for the best; the rest is for whoever is best among the others. docs/bandit.md has the comparison.
+TOP_TWO: Mapping[str, float] = {Experiment.Policy.LEARN: 0.9, Experiment.Policy.QUICK: 0.8}
+FEWEST_EXPOSURES = 50  # until an arm has as many, it gets at least half an equal share
+PROOF_SPLIT = 0.5  # of the proof round, for each of its two pages: the split that tells most
 LEAST_CHANGE = 0.001  # shares closer than this to the ones in force are not worth a new epoch
 
 
@@ -29,7 +34,8 @@ def open_first_epoch(experiment: Experiment, now: datetime) -> Allocation:
 def reallocate(experiment: Experiment, *, now: datetime, at_once: bool = False) -> Allocation:
     """Review the shares of a running experiment and return the allocation in force afterwards.
 
-    Shares stay as they are while they are younger than SHARES_CHANGE_EVERY_SECONDS, unless `at_once`.
+    Shares stay as they are while they are younger than SHARES_CHANGE_EVERY_SECONDS, unless `at_once`; during a proof
+    round; and, from the moment visitors turn out not to be split as planned, until a person has set that right.
     """
     with transaction.atomic():
         # Race: two reviews at once would both add the next epoch; the second waits here and then finds it young.
@@ -37,7 +43,47 @@ def reallocate(experiment: Experiment, *, now: datetime, at_once: bool = False) 
         current = latest(locked)
         if locked.status != Experiment.Status.RUNNING or (not at_once and _is_young(current, now)):
             return current
+        if not _is_split_as_planned(locked, now) or _is_in_proof(locked, now):
+            return current
         return _review(locked, current, now)
+
+
+def _is_split_as_planned(experiment: Experiment, now: datetime) -> bool:
+    """Freeze the shares when visitors did not arrive as they were sent: what they would follow cannot be trusted."""
+    if experiment.frozen_at:
+        return False
+    ratio = evidence.split(evidence.gather(experiment, evidence.entered_arms(experiment)))
+    if ratio is None or ratio.ok:
+        return True
+    logger.warning("experiment %s: visitors are not split as planned (p = %.2g)", experiment.slug, ratio.p_value)
+    Experiment.objects.filter(pk=experiment.pk).update(frozen_at=now)
+    return False
+
+
+def _is_in_proof(experiment: Experiment, now: datetime) -> bool:
+    """Tell whether a proof round goes on; it ends when a guardrail stops its page."""
+    if experiment.proof_arm_id is None:
+        return False
+    roster.guard(experiment, evidence.entered_arms(experiment), now)
+    if Arm.objects.filter(pk=experiment.proof_arm_id, status=Arm.Status.LIVE).exists():
+        return True
+    Experiment.objects.filter(pk=experiment.pk).update(proof_arm=None, proof_epoch=None)
+    return False
+
+
+def open_proof(experiment: Experiment, arm: Arm, now: datetime) -> Allocation:
+    """Split new visitors evenly between `arm` and the control."""
+    control = next(live for live in _live(experiment) if live.is_control)
+    shares = {control.key: 1 - PROOF_SPLIT, arm.key: PROOF_SPLIT}
+    reason = f"proof round: {arm.variant.name} against today's page, from zero"
+    return _record(experiment, epoch=latest(experiment).epoch + 1, shares=shares, reason=reason[:200], now=now)
+
+
+def open_afresh(experiment: Experiment, reason: str, now: datetime) -> Allocation:
+    """Give every live arm the same share in a new epoch: nothing is known that could be trusted."""
+    arms = _live(experiment)
+    shares = _with_control(np.full(len(arms), 1 / len(arms)), arms, experiment)
+    return _record(experiment, epoch=latest(experiment).epoch + 1, shares=_keyed(arms, shares), reason=reason, now=now)
 
 
 def latest(experiment: Experiment) -> Allocation:
@@ -52,40 +98,57 @@ def _is_young(allocation: Allocation, now: datetime) -> bool:
 
 
 def _review(experiment: Experiment, current: Allocation, now: datetime) -> Allocation:
-    arms = _live(experiment)
-    known = evidence.gather(experiment, arms)
-    alpha, beta = inference.stratified_posterior(known.exposures, known.conversions)
-    best = bandit.probability_best(alpha, beta)
-    shares = _with_control(_policy_shares(experiment, alpha, beta), arms, experiment)
+    believed = _renewed(experiment, now)
+    arms = [believed.known.arms[place] for place in believed.live]
+    best = believed.standing.probability_best[believed.live]
+    shares = _shares(experiment, believed, arms)
     if _changes_nothing(current, arms, shares):
         return current
     leader = arms[int(np.argmax(best))]
+    counts = zip(arms, believed.live, strict=True)
+    shown, converted = believed.known.total_exposures, believed.known.total_conversions
     return _record(
         experiment,
         epoch=current.epoch + 1,
         shares=_keyed(arms, shares),
-        counts={
-            arm.key: [int(shown), int(converted)]
-            for arm, shown, converted in zip(arms, known.total_exposures, known.total_conversions, strict=True)
-        },
+        counts={arm.key: [int(shown[place]), int(converted[place])] for arm, place in counts},
         probability_best=_keyed(arms, best),
         reason=f"{leader.variant.name} leads with probability {best.max():.0%}"[:200],
         now=now,
     )
 
 
+def _renewed(experiment: Experiment, now: datetime) -> Belief:
+    """Let arms leave and others enter, and return what is known with them."""
+    believed = _believed(experiment, now)
+    arms, known = believed.known.arms, believed.known
+    left = roster.guard(experiment, arms, now)
+    if experiment.policy != Experiment.Policy.EQUAL:
+        left += roster.retire(experiment, arms, believed.standing.probability_best, known.total_exposures, now)
+    ready = list(experiment.deployment.pages) if experiment.deployment else []
+    if roster.admit(experiment, now, ready=ready) or left:
+        return _believed(experiment, now)
+    return believed
+
+
+def _believed(experiment: Experiment, now: datetime) -> Belief:
+    known = evidence.gather(experiment, evidence.entered_arms(experiment))
+    return belief.of(experiment, known, now)
+
+
+def _shares(experiment: Experiment, believed: Belief, arms: list[Arm]) -> Floats:
+    if experiment.policy == Experiment.Policy.EQUAL:
+        return _with_control(np.full(len(arms), 1 / len(arms)), arms, experiment)
+    top_two = TOP_TWO.get(experiment.policy)
+    shares = bandit.thompson_shares(*believed.betas, floor=TOTAL_FLOOR / len(arms), top_two=top_two)
+    shown = believed.known.total_exposures[believed.live]
+    return _with_control(bandit.with_newcomers(shares, shown, minimum=FEWEST_EXPOSURES), arms, experiment)
+
+
 def _changes_nothing(current: Allocation, arms: list[Arm], shares: Floats) -> bool:
     if set(current.shares) != {arm.key for arm in arms}:
         return False
     return np.allclose(shares, [current.shares[arm.key] for arm in arms], atol=LEAST_CHANGE, rtol=0)
-
-
-def _policy_shares(experiment: Experiment, alpha: Floats, beta: Floats) -> Floats:
-    count = len(alpha)
-    if experiment.policy == Experiment.Policy.EQUAL:
-        return np.full(count, 1 / count)
-    top_two = TOP_TWO if experiment.policy == Experiment.Policy.LEARN else None
-    return bandit.thompson_shares(alpha, beta, floor=TOTAL_FLOOR / count, top_two=top_two)
 
 
 def _with_control(shares: Floats, arms: list[Arm], experiment: Experiment) -> Floats:

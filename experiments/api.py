@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
@@ -17,11 +18,13 @@ from ninja import Router, Schema, Status
 from ninja.pagination import paginate
 from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, ValidationError
 
-from experiments import allocation, counting, deployment, lifecycle
-from experiments.models import Arm, Experiment, Goal
+from experiments import allocation, counting, deployment, erasure, lifecycle
+from experiments.models import Arm, Experiment, Goal, Lead
 from experiments.reporting.report import as_json, build
 from experiments.reporting.share import revoke, share_url
-from experiments.splitter.cookies import TOKEN_PURPOSE, Assignment, Signer
+from experiments.splitter import records
+from experiments.splitter import tallies as kinds
+from experiments.splitter.cookies import TOKEN_PURPOSE, Assignment, Signer, claimed_experiment
 from experiments.splitter.records import Conversion
 from experiments.splitter.stores import StoreUnavailable
 from experiments.store import store
@@ -52,6 +55,8 @@ class GoalIn(Strict):
     primary: bool = False
     window_hours: int = 168
     link: str = "cta"
+    weight: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 0.0
+    guard: Goal.Guard = Goal.Guard.NONE
 
 
 class ExperimentIn(Strict):
@@ -63,6 +68,7 @@ class ExperimentIn(Strict):
     control_share: Share = 0.1
     traffic_share: Share = 1.0
     consent_required: bool = False
+    confirm_exposures: bool = False
     has_arm_budget: bool = True
     visitors_per_day: int | None = None
     planned_days: int = 14
@@ -111,6 +117,17 @@ class ConversionIn(Strict):
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
     event_id: Annotated[str, StringConstraints(pattern=r"^[!-~]{0,100}$")] = ""
     occurred_at: Annotated[AwareDatetime, Field(ge=EARLIEST)] | None = None
+
+
+class LeadOut(Schema):
+    id: int
+    arm: str | None
+    submitted_at: AwareDatetime
+    values: dict[str, str]
+
+    @staticmethod
+    def resolve_arm(lead: Lead) -> str | None:
+        return lead.arm.key if lead.arm else None
 
 
 class ShareOut(Schema):
@@ -305,17 +322,45 @@ def promote(request: HttpRequest, experiment_id: int, payload: PromoteIn | None 
     user = require(request, "experiments.start_experiment")
     experiment = get_object_or_404(Experiment, pk=experiment_id)
     lifecycle.refuse_unless(experiment, lifecycle.PROMOTABLE, "promote")
+    return lifecycle.promote(experiment, _arm(experiment, payload), by=user)
+
+
+def _arm(experiment: Experiment, payload: PromoteIn | None) -> Arm:
+    """Return the arm that was named, or else the one most likely to be best."""
     key = (payload.arm if payload else None) or _leader(experiment)
     arm = experiment.arms.filter(key=key).first()
     if arm is None:
         known = ", ".join(experiment.arms.values_list("key", flat=True))
         raise Invalid([{"field": "arm", "reason": f"There is no arm {key!r}; the arms are {known}."}])
-    return lifecycle.promote(experiment, arm, by=user)
+    return arm
 
 
 def _leader(experiment: Experiment) -> str:
     arms = build(experiment).arms
     return max(arms, key=lambda arm: arm.probability_best or 0.0).key if arms else ""
+
+
+@router.post("/experiments/{experiment_id}/proof", response=ExperimentOut)
+def start_proof(request: HttpRequest, experiment_id: int, payload: PromoteIn | None = None) -> Experiment:
+    """Run one arm and the control from zero, half and half; without an arm, the one most likely to be best."""
+    user = require(request, "experiments.start_experiment")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    lifecycle.refuse_unless(experiment, {Experiment.Status.RUNNING}, "prove a page in")
+    return lifecycle.start_proof(experiment, _arm(experiment, payload), by=user)
+
+
+@router.delete("/experiments/{experiment_id}/proof", response=ExperimentOut)
+def end_proof(request: HttpRequest, experiment_id: int) -> Experiment:
+    """Send new visitors to all live arms again."""
+    user = require(request, "experiments.start_experiment")
+    return lifecycle.end_proof(get_object_or_404(Experiment, pk=experiment_id), by=user)
+
+
+@router.post("/experiments/{experiment_id}/set-aside", response=ExperimentOut)
+def set_aside(request: HttpRequest, experiment_id: int) -> Experiment:
+    """Leave out what was counted while visitors were not split as planned, and go on from zero."""
+    user = require(request, "experiments.start_experiment")
+    return lifecycle.set_aside(get_object_or_404(Experiment, pk=experiment_id), by=user)
 
 
 @router.post("/experiments/{experiment_id}/reallocate", response=AllocationOut)
@@ -345,6 +390,23 @@ def revoke_share(request: HttpRequest, experiment_id: int) -> Revoked:
     return Revoked(revoked=revoke(get_object_or_404(Experiment, pk=experiment_id)))
 
 
+@router.get("/experiments/{experiment_id}/leads", response=list[LeadOut])
+@paginate(Paged)
+def list_leads(request: HttpRequest, experiment_id: int) -> Any:
+    """List what people wrote into an experiment's form, newest first."""
+    require(request, "experiments.view_lead")
+    return get_object_or_404(Experiment, pk=experiment_id).leads.select_related("arm")
+
+
+@router.delete("/leads/{lead_id}", response={204: None})
+def erase_lead(request: HttpRequest, lead_id: int) -> Status[None]:
+    """Erase the person who sent a lead: it, and what is kept of their visit. Totals stay."""
+    require(request, "experiments.delete_lead")
+    erasure.erase_lead(get_object_or_404(Lead, pk=lead_id))
+    logger.info("lead %d was erased by user %d", lead_id, cast("User", request.user).pk)
+    return Status(HTTPStatus.NO_CONTENT, None)
+
+
 @cache
 def token_signer() -> Signer:
     """Return what reads the conversion tokens that the visitor tier issues."""
@@ -357,13 +419,21 @@ def report_conversion(request: HttpRequest, payload: ConversionIn) -> Status[Acc
     require(request, "experiments.add_conversion")
     assignment = token_signer().read(payload.token)
     if assignment is None or not assignment.is_counted:
+        _tally(claimed_experiment(payload.token), kinds.UNATTRIBUTED if assignment else kinds.FORGED)
         raise Invalid([{"field": "token", "reason": "This is not a token that Greenhouse issued."}])
     goal = Goal.objects.filter(experiment=assignment.experiment, key=payload.goal).select_related("experiment").first()
     if goal is None:
+        _tally(assignment.experiment, kinds.FOREIGN)
         raise Invalid([{"field": "goal", "reason": f"The experiment has no goal {payload.goal!r}."}])
     _refuse_other_currency(payload, goal)
-    counting.count_conversion(_conversion(payload, assignment, goal))
+    counting.count_directly(_conversion(payload, assignment, goal))
     return Status(HTTPStatus.ACCEPTED, Accepted())
+
+
+def _tally(experiment_id: int, kind: str) -> None:
+    """Add what moved no count to what the report lists as left out; an experiment that is not ours has no list."""
+    at_ms = int(timezone.now().timestamp() * 1000)
+    counting.count_directly(records.Tally(experiment=experiment_id, at_ms=at_ms, counts={kind: 1}))
 
 
 def _refuse_other_currency(payload: ConversionIn, goal: Goal) -> None:
@@ -380,6 +450,7 @@ def _conversion(payload: ConversionIn, assignment: Assignment, goal: Goal) -> Co
         raise Invalid([{"field": "occurred_at", "reason": f"{at.isoformat()} has not come yet."}])
     exposed_at = datetime.fromtimestamp(assignment.exposed_ms / 1000, UTC)
     if at < exposed_at - CLOCK_TOLERANCE:
+        _tally(assignment.experiment, kinds.EARLY)
         reason = f"{at.isoformat()} is before the visitor saw the page, {exposed_at.isoformat()}."
         raise Invalid([{"field": "occurred_at", "reason": reason}])
     return Conversion(

@@ -170,13 +170,16 @@ class _Contest:
 
     @cached_property
     def log_cdf(self) -> Floats:
-        return np.where(self.cdf < self.survival, np.log(self.cdf), np.log1p(-np.minimum(self.survival, 0.5)))
+        low = self.cdf < self.survival
+        logs = np.log(self.cdf, out=np.empty_like(self.cdf), where=low)
+        return np.log1p(-self.survival, out=logs, where=~low)
 
     @cached_property
     def log_cdf_of_others(self) -> Floats:
         """log prod_{j != i} F_j by sums from both ends, since (sum of all) - (own) would lose a small remainder."""
-        own = self.copies * self.log_cdf
-        return _sums_before(own) + _sums_before(own[::-1])[::-1] + (self.copies - 1) * self.log_cdf
+        if (self.copies == 1).all():
+            return _sums_of_others(self.log_cdf)
+        return _sums_of_others(self.copies * self.log_cdf) + (self.copies - 1) * self.log_cdf
 
     def probability_best(self) -> Floats:
         best = np.zeros(len(self.contends))
@@ -204,7 +207,8 @@ class _Contest:
 
 def _ends(alpha: Floats, beta: Floats, deviance: ArrayLike = DEVIANCE_OF_NOTHING) -> tuple[Floats, Floats]:
     """Give the two logits at which the density has fallen by exp(-deviance) from its peak."""
-    return -_upper_end(beta, alpha, deviance), _upper_end(alpha, beta, deviance)
+    lower, upper = _upper_end(np.stack([beta, alpha]), np.stack([alpha, beta]), deviance)
+    return -lower, upper
 
 
 def _upper_end(alpha: Floats, beta: Floats, deviance: ArrayLike) -> Floats:
@@ -319,6 +323,13 @@ def _sums_before(rows: Floats) -> Floats:
     return sums
 
 
+def _sums_of_others(rows: Floats) -> Floats:
+    """Give the sum of all other rows, from both ends."""
+    sums = _sums_before(rows)
+    sums += _sums_before(rows[::-1])[::-1]
+    return sums
+
+
 def _cumulative_matrix(nodes: Floats, weights: Floats) -> Floats:
     """Give M with (values @ M) = integrals of the interpolant from -1 to each node, then from each node to 1.
 
@@ -378,7 +389,7 @@ def _top_two(alpha: Floats, beta: Floats, best: Floats, top_two: float) -> Float
         raise ValueError(f"top_two must be in (0, 1], but got {top_two!r}")
     if len(best) == 1:
         return best
-    others = _sums_before(best) + _sums_before(best[::-1])[::-1]
+    others = _sums_of_others(best)
     runner_up = best / np.maximum(others, CERTAIN)[:, None]
     leader = int(np.argmax(best))
     if others[leader] < CERTAIN:
@@ -389,14 +400,25 @@ def _top_two(alpha: Floats, beta: Floats, best: Floats, top_two: float) -> Float
     return mixed / float(mixed.sum())
 
 
+def with_newcomers(shares: ArrayLike, exposures: ArrayLike, *, minimum: float) -> Floats:
+    """Raise arms with fewer than `minimum` exposures towards half an equal share; all arms pay for it in proportion.
+
+    Per arm: one that is slow to get its visitors holds up nobody else. Newcomers take half of all traffic at the most.
+    """
+    given, exposed = _shares(shares), _counts("exposures", exposures)
+    if exposed.shape != given.shape:
+        raise ValueError(f"exposures must have one entry per arm, but has {exposed.size} for {given.size} arms")
+    lacking = np.where(exposed < minimum, np.maximum(0.5 / len(given) - given, 0.0), 0.0)
+    raised: Floats = given * (1 - float(lacking.sum())) + lacking
+    return raised
+
+
 def with_control_share(shares: ArrayLike, *, control: int, control_share: float) -> Floats:
     """Raise the control to at least `control_share` and scale the others down; a share already higher stays.
 
     The others keep their proportions, not a floor: apply one that still holds after scaling by 1 - control_share.
     """
-    given = _vector("shares", shares)
-    if (given < 0).any() or not np.isclose(given.sum(), 1.0, rtol=0, atol=1e-9):
-        raise ValueError(f"shares must not be negative and sum to 1, but got {given.tolist()}")
+    given = _shares(shares)
     _control(control, len(given))
     if not 0 <= _real(control_share) <= 1:
         raise ValueError(f"control_share must be between 0 and 1, but got {control_share!r}")
@@ -602,6 +624,13 @@ def _arms(alpha: ArrayLike, beta: ArrayLike) -> tuple[Floats, Floats]:
     if a.shape != b.shape:
         raise ValueError(f"beta must have one entry per arm, but has {b.size} for {a.size} arms of alpha")
     return a, b
+
+
+def _shares(shares: ArrayLike) -> Floats:
+    given = _vector("shares", shares)
+    if (given < 0).any() or not np.isclose(given.sum(), 1.0, rtol=0, atol=1e-9):
+        raise ValueError(f"shares must not be negative and sum to 1, but got {given.tolist()}")
+    return given
 
 
 def _control(control: object, arms: int) -> None:

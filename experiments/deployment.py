@@ -139,6 +139,7 @@ def snapshot(experiment: Experiment) -> dict[str, Any]:
         "control": next(arm.key for arm in arms if arm.is_control),
         "winner": experiment.winner.key if experiment.winner else None,
         "consent_required": experiment.consent_required,
+        "confirm_exposures": experiment.confirm_exposures,
         "cookie_seconds": int(max([LEAST_COOKIE_AGE, *(goal.window for goal in goals)]).total_seconds()),
         "goals": [_goal(goal) for goal in goals],
         "arms": experiment.deployment.pages,
@@ -155,7 +156,6 @@ def page_frame(experiment: Experiment) -> PageFrame:
     """Return what stands around the words of each of the experiment's pages."""
     brief = experiment.nursery.brief
     spec, brand = brief.spec(), brief.brand
-    kinds = {goal.kind for goal in experiment.goals.all()}
     second = spec.secondary_link
     return PageFrame(
         brand_name=brand.name,
@@ -171,7 +171,7 @@ def page_frame(experiment: Experiment) -> PageFrame:
         has_form=spec.call_to_action.kind == "form",
         thank_you=spec.thank_you,
         images={image.name: page_image(image) for image in brand.images.all()},
-        with_script=bool(kinds & {Goal.Kind.EVENT, Goal.Kind.REVENUE}) or experiment.consent_required,
+        asks_consent=experiment.consent_required,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments import inference
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
 
 Floats = NDArray[np.float64]
@@ -23,6 +24,7 @@ class Evidence:
     exposures: Floats
     conversions: Floats
     values: Floats
+    value_squares: Floats
     shares: Floats  # in force during the stratum; 0 for an arm that was not live
 
     @property
@@ -44,25 +46,39 @@ def primary_key(experiment: Experiment) -> str:
     return next((goal.key for goal in experiment.goals.all() if goal.is_primary), "")
 
 
-def gather(experiment: Experiment, arms: Sequence[Arm]) -> Evidence:
-    """Read the counts of `arms` from the database."""
-    goal = primary_key(experiment)
-    rows = list(
-        EpochCount.objects.filter(arm__in=[arm.pk for arm in arms], measure__in=[EXPOSURES, goal]).values_list(
-            "arm_id", "epoch", "hour", "measure", "count", "value"
-        )
+def entered_arms(experiment: Experiment) -> list[Arm]:
+    """Return the arms that visitors have seen: the live ones, and those that get no new visitors any more."""
+    seen = experiment.arms.exclude(status=Arm.Status.WAITING)
+    return list(seen.select_related("variant").prefetch_related("variant__parents"))
+
+
+def gather(
+    experiment: Experiment, arms: Sequence[Arm], *, from_epoch: int = 0, goal: str = "", like: Evidence | None = None
+) -> Evidence:
+    """Read the counts of `arms` from the database, without the epochs that were set aside.
+
+    Conversions are those of `goal`, or of the primary one; strata those in which anything was counted, or `like`'s.
+    """
+    goal = goal or primary_key(experiment)
+    counts = EpochCount.objects.filter(
+        arm__in=[arm.pk for arm in arms],
+        measure__in=[EXPOSURES, goal],
+        epoch__gte=max(from_epoch, experiment.trusted_from_epoch),
     )
-    strata = sorted({(epoch, int(hour.timestamp())) for _, epoch, hour, *_ in rows})
+    rows = list(counts.values_list("arm_id", "epoch", "hour", "measure", "count", "value", "value_squares"))
+    strata = like.strata if like else sorted({(epoch, int(hour.timestamp())) for _, epoch, hour, *_ in rows})
     row_of = {stratum: row for row, stratum in enumerate(strata)}
     column_of = {arm.pk: column for column, arm in enumerate(arms)}
     shape = (len(strata), len(arms))
-    exposures, conversions, values = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    for arm_id, epoch, hour, measure, number, value in rows:
-        cell = row_of[epoch, int(hour.timestamp())], column_of[arm_id]
+    exposures, conversions, values, squares = np.zeros((4, *shape))
+    for arm_id, epoch, hour, measure, number, value, square in rows:
+        if (stratum := (epoch, int(hour.timestamp()))) not in row_of:
+            continue  # counted since `like` was read
+        cell = row_of[stratum], column_of[arm_id]
         if measure == EXPOSURES:
             exposures[cell] = number
         else:
-            conversions[cell], values[cell] = number, value
+            conversions[cell], values[cell], squares[cell] = number, value, square
     return Evidence(
         arms=arms,
         strata=strata,
@@ -70,8 +86,17 @@ def gather(experiment: Experiment, arms: Sequence[Arm]) -> Evidence:
         # A conversion can be counted shortly before its exposure, when journals arrive in another order; it waits here.
         conversions=np.minimum(conversions, exposures),
         values=values,
+        value_squares=squares,
         shares=_shares(experiment, arms, strata),
     )
+
+
+def split(known: Evidence) -> inference.SampleRatio | None:
+    """Test whether visitors arrived as they were sent; None while nobody has. `known` has to hold every entered arm."""
+    # An epoch whose allocation is not there (a restored backup may lack the newest) says nothing about the split.
+    is_known = np.isclose(known.shares.sum(axis=1), 1)
+    exposures, shares = known.exposures[is_known], known.shares[is_known]
+    return inference.sample_ratio(exposures, shares) if exposures.any() else None
 
 
 def _shares(experiment: Experiment, arms: Sequence[Arm], strata: Sequence[tuple[int, int]]) -> Floats:

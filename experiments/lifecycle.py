@@ -10,14 +10,13 @@ Steps that take visitors away from a page publish before they return; a failed p
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from experiments import allocation, deployment
+from experiments import allocation, deployment, roster
 from experiments.models import Arm, Experiment
 from experiments.splitter.stores import StoreUnavailable
 from variants.models import Variant
@@ -26,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 Status = Experiment.Status
 PROMOTABLE = frozenset({Status.FINISHED})
-VISITORS_PER_ARM = 5_000  # about 200 conversions at 4%: fewer cannot be told apart (docs/bandit.md)
-FEWEST_ARMS = 2  # the control and something to compare it with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +87,8 @@ def start(experiment: Experiment, *, by: User | None) -> Experiment:
     with transaction.atomic():
         _move(experiment, {Status.DRAFT}, Status.RUNNING, "start", started_at=now)
         _choose_control(experiment)
-        _enter_arms(experiment, now)
+        roster.enrol(experiment)
+        roster.admit(experiment, now)
         allocation.open_first_epoch(experiment, now)
     logger.info("experiment %s started by %s", experiment.slug, by)
     deployment.request(experiment, reason="started")
@@ -113,6 +111,61 @@ def stop(experiment: Experiment, *, by: User | None) -> Experiment:
     return _step(experiment, {Status.RUNNING, Status.PAUSED}, Status.FINISHED, "stop", by, finished_at=now)
 
 
+def start_proof(experiment: Experiment, arm: Arm, *, by: User | None) -> Experiment:
+    """Run `arm` and the control from zero on a fixed split: its lift then is nobody's best of many."""
+    _refuse_proof(experiment, arm)
+    now = timezone.now()
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        _refuse_proof(locked, arm)
+        epoch = allocation.open_proof(locked, arm, now).epoch
+        Experiment.objects.filter(pk=experiment.pk).update(proof_arm=arm, proof_epoch=epoch)
+    return _changed(experiment, f"proof round of {arm.key}", by)
+
+
+def _refuse_proof(experiment: Experiment, arm: Arm) -> None:
+    refuse_unless(experiment, {Status.RUNNING}, "prove a page in")
+    if experiment.frozen_at:
+        raise WrongStatus("Visitors are not split as planned. Set the numbers aside first.")
+    if experiment.proof_arm_id:
+        raise WrongStatus("A proof round is running. End it first.")
+    if arm.is_control or arm.status != Arm.Status.LIVE:
+        raise WrongStatus("Only a live page other than today's can be proved against today's page.")
+
+
+def end_proof(experiment: Experiment, *, by: User | None) -> Experiment:
+    """Send new visitors to all live arms again. What the proof round counted stays evidence like any other."""
+    refuse_unless(experiment, {Status.RUNNING, Status.PAUSED}, "end the proof round of")
+    ended = Experiment.objects.filter(pk=experiment.pk, proof_arm__isnull=False)
+    if not ended.update(proof_arm=None, proof_epoch=None):
+        raise WrongStatus("No proof round is running.")
+    experiment.refresh_from_db()
+    allocation.reallocate(experiment, now=timezone.now(), at_once=True)
+    return _changed(experiment, "proof round ended", by)
+
+
+def set_aside(experiment: Experiment, *, by: User | None) -> Experiment:
+    """Leave out what was counted while visitors were not split as planned, and go on from zero."""
+    refuse_unless(experiment, {Status.RUNNING}, "set numbers aside in")
+    now = timezone.now()
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        if not locked.frozen_at:
+            raise WrongStatus("Visitors are split as planned: there is nothing to set aside.")
+        epoch = allocation.open_afresh(locked, "numbers set aside; started again with equal shares", now).epoch
+        Experiment.objects.filter(pk=experiment.pk).update(
+            frozen_at=None, trusted_from_epoch=epoch, proof_arm=None, proof_epoch=None
+        )
+    return _changed(experiment, "numbers set aside", by)
+
+
+def _changed(experiment: Experiment, what: str, by: User | None) -> Experiment:
+    experiment.refresh_from_db()
+    logger.info("experiment %s: %s, by %s", experiment.slug, what, by)
+    publish_or_leave_to_timetable(experiment)
+    return experiment
+
+
 def promote(experiment: Experiment, arm: Arm, *, by: User | None) -> Experiment:
     """Send everyone to `arm`."""
     return _step(experiment, PROMOTABLE, Status.PROMOTED, "promote", by, winner=arm)
@@ -122,9 +175,7 @@ def _step(
     experiment: Experiment, allowed: Collection[str], target: str, action: str, by: User | None, **changes: Any
 ) -> Experiment:
     _move(experiment, allowed, target, action, **changes)
-    logger.info("experiment %s: %s by %s", experiment.slug, action, by)
-    publish_or_leave_to_timetable(experiment)
-    return experiment
+    return _changed(experiment, action, by)
 
 
 def publish_or_leave_to_timetable(experiment: Experiment) -> bool:
@@ -162,27 +213,3 @@ def _choose_control(experiment: Experiment) -> None:
         return
     oldest = _approved(experiment).order_by("number").first()
     _approved(experiment).filter(pk=oldest.pk).update(is_control=True)
-
-
-def _enter_arms(experiment: Experiment, now: datetime) -> None:
-    """Make an arm of each approved variant; the control and as many others as the traffic affords go live."""
-    variants = sorted(_approved(experiment), key=lambda variant: (not variant.is_control, variant.number))
-    most_live = affordable_arms(experiment) or len(variants)
-    Arm.objects.bulk_create(
-        Arm(
-            experiment=experiment,
-            variant=variant,
-            key="control" if variant.is_control else f"v{variant.number}",
-            status=Arm.Status.LIVE if place < most_live else Arm.Status.WAITING,
-            entered_at=now if place < most_live else None,
-        )
-        for place, variant in enumerate(variants)
-    )
-
-
-def affordable_arms(experiment: Experiment) -> int | None:
-    """Return how many arms the expected traffic can tell apart; None where there is no limit."""
-    if not experiment.has_arm_budget or experiment.visitors_per_day is None:
-        return None
-    visitors = experiment.visitors_per_day * experiment.planned_days * experiment.traffic_share
-    return max(FEWEST_ARMS, int(visitors // VISITORS_PER_ARM))

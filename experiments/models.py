@@ -41,6 +41,7 @@ class Experiment(models.Model):
     class Policy(models.TextChoices):
         EARN = "earn", "Earn: most visitors see what converts best"
         LEARN = "learn", "Learn: spend more visitors on being sure"
+        QUICK = "quick", "Learn quickly: spend still more of them"
         EQUAL = "equal", "Equal: every page gets the same share"
 
     name = models.CharField(max_length=120)
@@ -61,6 +62,9 @@ class Experiment(models.Model):
     consent_required = models.BooleanField(
         default=False, help_text="Count and remember nobody before they have agreed on the page."
     )
+    confirm_exposures = models.BooleanField(
+        default=False, help_text="Count a visitor only after the page has run in a browser."
+    )
     has_arm_budget = models.BooleanField(
         default=True, help_text="Let only as many pages go live as the traffic can tell apart; the others wait."
     )
@@ -80,6 +84,16 @@ class Experiment(models.Model):
         "experiments.Deployment", null=True, editable=False, on_delete=models.PROTECT, related_name="+"
     )
     winner = models.ForeignKey("experiments.Arm", null=True, editable=False, on_delete=models.PROTECT, related_name="+")
+    # Since when shares stand still because visitors were not split as planned; None while they were.
+    frozen_at = models.DateTimeField(null=True, editable=False)
+    # What was counted in earlier epochs was set aside: it is kept, and no number is computed from it.
+    trusted_from_epoch = models.PositiveIntegerField(default=0, editable=False)
+    # The proof round: this arm and the control alone, on a fixed split, since this epoch.
+    proof_arm = models.ForeignKey(
+        "experiments.Arm", null=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
+    proof_epoch = models.PositiveIntegerField(null=True, editable=False)
+    outlook = models.JSONField(null=True, editable=False)  # how long still, as last simulated; see outlook.py
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
     )
@@ -111,6 +125,11 @@ class Goal(models.Model):
         EVENT = "event", "does something the page reports"
         REVENUE = "revenue", "buys something, with its value"
 
+    class Guard(models.TextChoices):
+        NONE = "", "no guardrail"
+        RISE = "rise", "is reached more often than on today's page, as complaints are"
+        FALL = "fall", "is reached less often than on today's page"
+
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="goals")
     key = models.CharField(max_length=GOAL_KEY_LENGTH, validators=[goal_key_shape])
     kind = models.CharField(max_length=7, choices=Kind.choices, default=Kind.FORM)
@@ -125,6 +144,18 @@ class Goal(models.Model):
         default="cta",
         validators=[RegexValidator(r"^(cta|more)\Z", "Choose cta (the main button) or more (the second link).")],
         help_text="For click goals: cta is the main button, more the second link.",
+    )
+    weight = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1_000_000.0)],
+        help_text="What reaching it is worth beside the other goals. With 0 everywhere the primary goal decides alone.",
+    )
+    guard = models.CharField(
+        max_length=4,
+        choices=Guard.choices,
+        default=Guard.NONE,
+        blank=True,
+        help_text="Take a page out when this goal turns for the worse on it.",
     )
 
     class Meta:
@@ -150,6 +181,7 @@ class Arm(models.Model):
         WAITING = "waiting"  # approved, but the traffic affords no more live arms yet
         LIVE = "live"
         RETIRED = "retired"  # gets no new visitor; those who know it keep it
+        PAUSED = "paused"  # the same, because a guardrail stopped it: `reason` says which
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="arms")
     variant = models.OneToOneField(Variant, on_delete=models.PROTECT, related_name="arm")
@@ -157,6 +189,7 @@ class Arm(models.Model):
     status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
     entered_at = models.DateTimeField(null=True)
     retired_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=200, blank=True)  # why it gets no new visitors
 
     class Meta:
         ordering: ClassVar = ["variant__number"]
@@ -226,43 +259,43 @@ class Deployment(models.Model):
 
 
 class Exposure(models.Model):
-    """A visitor's first sight of their arm."""
+    """A visitor's first sight of their arm.
 
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False, related_name="exposures")
-    visitor = models.CharField(max_length=VISITOR_LENGTH)
-    arm = models.ForeignKey(Arm, on_delete=models.CASCADE, db_index=False, related_name="+")
-    epoch = models.PositiveIntegerField()
+    A visitor's id is made at the exposure, and cookie and token carry the time of exposure with it, signed. So the time
+    may stand in the key: a visitor is still unique, new rows go to the end of the index instead of all over it, and
+    PostgreSQL can partition by it. The keys of arms and goals are not checked by the database for each row, which costs
+    more than the row; counting looks them up in the same transaction.
+    """
+
+    pk = models.CompositePrimaryKey("experiment", "exposed_at", "visitor")
+    experiment = models.ForeignKey(
+        Experiment, on_delete=models.CASCADE, db_index=False, db_constraint=False, related_name="exposures"
+    )
     exposed_at = models.DateTimeField()
+    visitor = models.CharField(max_length=VISITOR_LENGTH)
+    arm = models.ForeignKey(Arm, on_delete=models.CASCADE, db_index=False, db_constraint=False, related_name="+")
+    epoch = models.PositiveIntegerField()
     attributes = models.JSONField(default=dict)  # campaign parameters, device, language
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["experiment", "visitor"], name="exposure_once_per_visitor"),
-        ]
 
     def __str__(self) -> str:
         return f"{self.visitor} in epoch {self.epoch}"
 
 
 class Conversion(models.Model):
-    """A goal reached by an exposed visitor inside its window."""
+    """A goal reached by an exposed visitor inside its window. Its key is made as that of Exposure."""
 
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False, related_name="conversions")
-    visitor = models.CharField(max_length=VISITOR_LENGTH)
-    goal = models.ForeignKey(Goal, on_delete=models.CASCADE, db_index=False, related_name="+")
-    event_id = models.CharField(max_length=100, blank=True)  # empty where a goal counts once per visitor
-    arm = models.ForeignKey(Arm, on_delete=models.CASCADE, db_index=False, related_name="+")
-    epoch = models.PositiveIntegerField()  # of the exposure it is credited to
+    pk = models.CompositePrimaryKey("experiment", "exposed_at", "visitor", "goal", "event_id")
+    experiment = models.ForeignKey(
+        Experiment, on_delete=models.CASCADE, db_index=False, db_constraint=False, related_name="conversions"
+    )
     exposed_at = models.DateTimeField()
+    visitor = models.CharField(max_length=VISITOR_LENGTH)
+    goal = models.ForeignKey(Goal, on_delete=models.CASCADE, db_index=False, db_constraint=False, related_name="+")
+    event_id = models.CharField(max_length=100, blank=True)  # empty where a goal counts once per visitor
+    arm = models.ForeignKey(Arm, on_delete=models.CASCADE, db_index=False, db_constraint=False, related_name="+")
+    epoch = models.PositiveIntegerField()  # of the exposure it is credited to
     converted_at = models.DateTimeField()
     value = models.FloatField(null=True)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["experiment", "visitor", "goal", "event_id"], name="conversion_once_per_visitor_and_goal"
-            ),
-        ]
 
     def __str__(self) -> str:
         return f"{self.visitor} reached {self.goal_id}"
@@ -334,6 +367,22 @@ class Tally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} {self.kind}"
+
+
+class ForgottenVisitor(models.Model):
+    """A visitor who asked to be forgotten: what still arrives of them is dropped, the totals they are part of stay."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64)  # of the visitor's id, which itself is gone
+    forgotten_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["experiment", "digest"], name="forgotten_once_per_visitor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"forgotten {self.forgotten_at:%Y-%m-%d}"
 
 
 class RefusedRecord(models.Model):

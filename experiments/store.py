@@ -10,4 +10,4 @@ from experiments.splitter.stores import RedisStore, Store
 @cache
 def store() -> Store:
     """Return the one store of this process; its connections are opened when first used."""
-    return RedisStore(settings.REDIS_URL)
+    return RedisStore(settings.ENVIRONMENT.store_url or settings.REDIS_URL)

@@ -7,13 +7,14 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from experiments import allocation, counting, deployment
+from experiments import allocation, counting, deployment, lag, outlook, retention, roster
 from experiments.models import Experiment
 from experiments.splitter.stores import StoreUnavailable
 from experiments.store import store
 
 logger = logging.getLogger(__name__)
 
+OUTLOOK_EXPIRES_SECONDS = 3600
 DEPLOYED_AFTER = timedelta(seconds=30)  # a start that took longer has lost its worker
 
 
@@ -47,20 +48,43 @@ def review() -> None:
 def review_one(experiment_id: int) -> None:
     """Review an experiment's shares, and publish them if they changed."""
     experiment = Experiment.objects.get(pk=experiment_id)
+    if roster.enrol(experiment):
+        deployment.request(experiment, reason="a variant was approved")  # it goes live once its page is made
     before = allocation.latest(experiment).epoch
     if allocation.reallocate(experiment, now=timezone.now()).epoch != before:
         deployment.publish(experiment)
 
 
+@shared_task(time_limit=60)
+def look_ahead() -> None:
+    """Have the outlook of every running experiment renewed."""
+    running = Experiment.objects.filter(status=Experiment.Status.RUNNING)
+    for pk in running.values_list("pk", flat=True):
+        look_ahead_one.apply_async((pk,), expires=OUTLOOK_EXPIRES_SECONDS)
+
+
+@shared_task(time_limit=300)
+def look_ahead_one(experiment_id: int) -> None:
+    """Simulate how long an experiment will still take."""
+    outlook.renew(Experiment.objects.get(pk=experiment_id), timezone.now())
+
+
 @shared_task(time_limit=120)
 def republish() -> None:
-    """Refill Redis where it lost a snapshot, and repeat deployments and publications that failed."""
+    """Refill Redis where it lost a snapshot, drop what is over, and repeat deployments and publications that failed."""
     for experiment in deployment.undeployed(before=timezone.now() - DEPLOYED_AFTER):
         deploy.delay(experiment.pk, "started")
     try:
         slugs = deployment.republish_missing()
+        lag.forget_counted()
     except StoreUnavailable as error:
         logger.warning("publishing waits for Redis: %s", error)
         return
     if slugs:
         logger.info("published again: %s", ", ".join(slugs))
+
+
+@shared_task(time_limit=3600)
+def enforce_retention() -> None:
+    """Make the partitions of the coming months, and forget what is over age."""
+    retention.enforce_retention(timezone.now())

@@ -4,8 +4,11 @@ Three queues, so that a slow model never delays a count: `counting`, `deployment
 """
 
 import os
+import time
+from datetime import UTC, datetime, timedelta
 
 from celery import Celery
+from celery.schedules import schedule
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenhouse.settings")
@@ -17,7 +20,23 @@ broker_url = settings.REDIS_URL.replace("unix://", "redis+socket://", 1)
 # (10 x 10 by default); with 1 x 1 a killed worker's task is run again about ten seconds after its visibility timeout.
 VISIBILITY_SECONDS = 600
 SOFT_SHUTDOWN_SECONDS = 10.0  # less than the supervisor's patience before it kills
+RETENTION_EVERY_SECONDS = 3600.0
+OUTLOOK_EVERY_SECONDS = 3600.0  # a few seconds of computing per experiment
 TICK_EXPIRES_SECONDS = 5  # a tick that waited this long is overtaken by the next one
+
+STARTED = datetime.now(UTC)
+STARTED_SECONDS = time.monotonic()
+
+
+def steady_now() -> datetime:
+    """Return the time, but for what the system's clock was set forward or back since the start."""
+    return STARTED + timedelta(seconds=time.monotonic() - STARTED_SECONDS)
+
+
+def every(seconds: float) -> schedule:
+    """Come round by a clock that is never set: by the system's, setting it back an hour would stop all for an hour."""
+    return schedule(seconds, nowfun=steady_now)
+
 
 app.conf.update(
     broker_url=broker_url,
@@ -46,26 +65,37 @@ app.conf.update(
     beat_schedule={
         "count": {
             "task": "experiments.tasks.count",
-            "schedule": settings.ENVIRONMENT.count_every_seconds,
+            "schedule": every(settings.ENVIRONMENT.count_every_seconds),
             "options": {"expires": TICK_EXPIRES_SECONDS},
         },
         "review": {
             "task": "experiments.tasks.review",
-            "schedule": settings.ENVIRONMENT.review_every_seconds,
+            "schedule": every(settings.ENVIRONMENT.review_every_seconds),
             "options": {"expires": settings.ENVIRONMENT.review_every_seconds},
+        },
+        "look_ahead": {
+            "task": "experiments.tasks.look_ahead",
+            "schedule": every(OUTLOOK_EVERY_SECONDS),
+            "options": {"expires": OUTLOOK_EVERY_SECONDS},
         },
         "rescue": {
             "task": "variants.tasks.rescue",
-            "schedule": 10.0,
+            "schedule": every(10.0),
             "options": {"expires": 10},
         },
         "republish": {
             "task": "experiments.tasks.republish",
-            "schedule": 10.0,
+            "schedule": every(10.0),
             "options": {"expires": 10},
         },
+        "enforce_retention": {
+            # Daily would do, but a timetable that is restarted each day would never come to it.
+            "task": "experiments.tasks.enforce_retention",
+            "schedule": every(RETENTION_EVERY_SECONDS),
+            "options": {"expires": RETENTION_EVERY_SECONDS},
+        },
     },
-    # Kept in memory: every tick comes round within a minute, and a file could be torn by a kill.
+    # Kept in memory: every tick comes round within an hour, and a file could be torn by a kill.
     beat_scheduler="celery.beat:Scheduler",
 )
 app.autodiscover_tasks(["experiments", "variants"])

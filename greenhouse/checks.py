@@ -5,6 +5,7 @@ greenhouse.E002  SECRET_KEY is missing                  greenhouse.W002  TLS, bu
 greenhouse.E003  PUBLIC_URL is not an address           greenhouse.W003  shares may change before a review
 greenhouse.E004  DEBUG in public
 greenhouse.E005  REDIS_URL is not Redis's               greenhouse.W004  SECRET_KEY is short
+greenhouse.E006  STORE_URL is not Redis's
 """
 
 import os
@@ -16,6 +17,7 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 from django.core.management.base import CommandError
 
 from experiments.splitter.config import BadSetting, from_environ
+from experiments.splitter.stores import CLUSTER_SCHEMES, is_cluster
 from greenhouse.environment import Environment
 
 REDIS_SCHEMES = {"redis", "rediss", "unix"}
@@ -32,6 +34,7 @@ def check_environment(**_kwargs: object) -> list[CheckMessage]:
         *_visitor_tier(),
         *_secret_key(),
         *_addresses(environment),
+        *_redis(environment),
         *_model(environment),
         *_pace(environment),
     ]
@@ -84,12 +87,6 @@ def _addresses(environment: Environment) -> Iterator[CheckMessage]:
             hint="Unset DEBUG.",
             id="greenhouse.E004",
         )
-    if environment.redis_url and urlsplit(environment.redis_url).scheme not in REDIS_SCHEMES:
-        yield Error(
-            f"REDIS_URL starts with none of {', '.join(sorted(f'{scheme}://' for scheme in REDIS_SCHEMES))}.",
-            hint="Such as redis://:password@host:6379/0. Leave it out to use the embedded Redis.",
-            id="greenhouse.E005",
-        )
     if settings.OVER_TLS and not environment.trusted_proxy_count:
         yield Warning(
             "PUBLIC_URL is https://, but TRUSTED_PROXY_COUNT is 0: every request looks unencrypted, so that the "
@@ -97,6 +94,31 @@ def _addresses(environment: Environment) -> Iterator[CheckMessage]:
             hint="Set TRUSTED_PROXY_COUNT to the number of proxies in front, usually 1.",
             id="greenhouse.W002",
         )
+
+
+def _redis(environment: Environment) -> Iterator[CheckMessage]:
+    if is_cluster(environment.redis_url):
+        yield Error(
+            "REDIS_URL is a cluster, but Celery's messages need a single Redis.",
+            hint="Set STORE_URL to the cluster, and REDIS_URL to a Redis of its own for the messages.",
+            id="greenhouse.E005",
+        )
+    elif environment.redis_url and urlsplit(environment.redis_url).scheme not in REDIS_SCHEMES:
+        yield Error(
+            f"REDIS_URL starts with none of {_listed(REDIS_SCHEMES)}.",
+            hint="Such as redis://:password@host:6379/0. Leave it out to use the embedded Redis.",
+            id="greenhouse.E005",
+        )
+    if environment.store_url and urlsplit(environment.store_url).scheme not in REDIS_SCHEMES | CLUSTER_SCHEMES:
+        yield Error(
+            f"STORE_URL starts with none of {_listed(REDIS_SCHEMES | CLUSTER_SCHEMES)}.",
+            hint="Such as redis+cluster://host:7000,host:7001. Leave it out to use the Redis of REDIS_URL.",
+            id="greenhouse.E006",
+        )
+
+
+def _listed(schemes: set[str]) -> str:
+    return ", ".join(sorted(f"{scheme}://" for scheme in schemes))
 
 
 def _model(environment: Environment) -> Iterator[CheckMessage]:

@@ -14,6 +14,8 @@ import dj_database_url
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from experiments.splitter.stores import SHARDS
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 SQLITE = "django.db.backends.sqlite3"
 CONNECTION_SECONDS = 60  # how long a connection to the database is kept
@@ -30,7 +32,9 @@ class Environment(BaseSettings):
     secret_key_fallbacks: str = ""  # comma separated: old keys, still accepted for reading
     state_dir: Path = BASE_DIR / "var"  # the embedded database, Redis, journals and snapshots
     database_url: str = ""
-    redis_url: str = ""
+    redis_url: str = ""  # of Celery's broker, and of snapshots and journals unless STORE_URL says otherwise
+    store_url: str = ""  # of snapshots and journals; may be a cluster
+    journal_shards: int | None = Field(default=None, ge=1, le=SHARDS)  # streams that this host's journals use
     journal_dir: Path | None = None
     snapshot_dir: Path | None = None
     allowed_hosts: str = "localhost,127.0.0.1,[::1]"
@@ -52,6 +56,10 @@ class Environment(BaseSettings):
     count_every_seconds: float = Field(default=1, gt=0)
     review_every_seconds: float = Field(default=60, gt=0)
     shares_change_every_seconds: float = Field(default=600, ge=0)
+    # 24 months: with the month that PostgreSQL drops as a whole, nothing is older than the 25 months that the French
+    # authority (CNIL) allows for measuring audiences.
+    event_retention_days: int = Field(default=730, ge=1)
+    lead_retention_days: int = Field(default=760, ge=0)  # what people wrote into forms: 25 months; 0 keeps it
 
 
 def read_environment() -> tuple[Environment, list[str]]:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -31,7 +31,9 @@ from experiments.tokens import new_token, token_digest
 from greenhouse import embedded_redis
 from greenhouse.celery import app as celery
 from greenhouse.environment import BASE_DIR, Environment
-from greenhouse.supervisor import Program, Supervisor, read_procfile
+from greenhouse.run import Program
+from greenhouse.server import BACKLOG
+from greenhouse.supervisor import Supervisor, read_procfile
 
 USERNAME = "admin"
 OWNER_ONLY = 0o600
@@ -119,18 +121,23 @@ def run(work: Work) -> None:
     # The terminal is for the supervisor; what product code says in this process would look like an answer to somebody.
     logging.getLogger().setLevel(logging.WARNING)
     ensure_secret_key(settings.STATE_DIR)
-    with only_one(settings.STATE_DIR), address_told(settings.STATE_DIR, settings.PUBLIC_URL):
-        refuse_taken_port(environment.port)
+    with (
+        only_one(settings.STATE_DIR),
+        address_told(settings.STATE_DIR, settings.PUBLIC_URL),
+        listening_socket(os.environ.get("HOST") or LOOPBACK, environment.port) as listener,
+    ):
         supervisor = Supervisor(environ=child_environ(environment), log_dir=settings.STATE_DIR / "log", say=say)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: supervisor.stop())
+        signal.signal(signal.SIGUSR2, lambda *_: supervisor.renew())
         redis = None if environment.redis_url else supervisor.start(redis_program())
         try:
             with suppress(Stopped):
-                start_programs(supervisor)
+                start_programs(supervisor, listener)
             tend(supervisor, lambda: work(welcome(supervisor), supervisor))
         finally:
             say("Stopping …")
+            listener.close()  # else connections would wait for an answer that nobody will give
             supervisor.stop_all(last=redis)
     say("Stopped.")
 
@@ -145,10 +152,10 @@ def tend(supervisor: Supervisor, work: Callable[[], None]) -> None:
         future.result()
 
 
-def start_programs(supervisor: Supervisor) -> None:
+def start_programs(supervisor: Supervisor, listener: socket.socket) -> None:
     programs = {program.name: program for program in read_procfile((BASE_DIR / "Procfile").read_text())}
     release = programs.pop("release")
-    supervisor.start(programs.pop("web"))
+    supervisor.start(replace(programs.pop("web"), listener=listener))
     supervisor.release(release)
     # Before it has read its data, Redis refuses tasks; before it answers at all, a worker complains loudly.
     wait_until("Redis", lambda: embedded_redis.answers(settings.REDIS_URL), supervisor)
@@ -158,7 +165,7 @@ def start_programs(supervisor: Supervisor) -> None:
 
 def redis_program() -> Program:
     # It warns of kernel settings that matter to large servers. What matters here, /readyz reports.
-    return Program(name="redis", command=embedded_redis.command(settings.STATE_DIR), is_quiet=True)
+    return Program(name="redis", command=embedded_redis.command(settings.STATE_DIR), is_quiet=True, is_lasting=True)
 
 
 def child_environ(environment: Environment) -> dict[str, str]:
@@ -198,16 +205,15 @@ def only_one(state_dir: Path) -> Iterator[None]:
         yield
 
 
-def refuse_taken_port(port: int) -> None:
-    host = os.environ.get("HOST") or LOOPBACK
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise CannotStart(
-                f"Port {port} of {host} cannot be used: {error.strerror}. Choose another one, such as PORT={port + 1}."
-            ) from error
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Open the socket that all runs of the web server answer; while none runs, connections wait in its queue."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise CannotStart(
+            f"Port {port} of {host} cannot be used: {error.strerror}. Choose another one, such as PORT={port + 1}."
+        ) from error
 
 
 def welcome(supervisor: Supervisor) -> Welcome:

@@ -82,6 +82,9 @@ TEMPLATES = [
 DATABASES = {"default": database(ENVIRONMENT, ENVIRONMENT_PROBLEMS)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+EVENT_RETENTION_DAYS = ENVIRONMENT.event_retention_days
+LEAD_RETENTION_DAYS = ENVIRONMENT.lead_retention_days
+
 REDIS_URL = ENVIRONMENT.redis_url or f"unix://{socket_path(STATE_DIR)}"
 
 AUTH_PASSWORD_VALIDATORS = [

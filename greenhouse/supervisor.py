@@ -4,31 +4,29 @@
 
 The web server comes before the release: visitors need no database, so they do not wait for its migration.
 
-A process that dies is started again, at once the first time. What it left behind is killed first: a worker of a dead
-web server would keep the port and serve on unwatched. Every process leads a group of its own, so that Ctrl-C reaches
-the supervisor alone and the order of stopping is ours: a Redis that goes before the workers fails their last tasks.
+A process that dies is started again, at once the first time. What it left behind is killed first, but for a program
+that serves a socket of ours: connections wait in that socket's queue for the next run, which starts beside what is left
+of the dead one, so that requests under way are still answered. In the same way `renew` replaces a run that is well.
 
 Output goes to one rotated file per process; the terminal sees errors, warnings that somebody can act on, and what the
 supervisor does.
 """
 
 import logging
-import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from greenhouse.run import Program, Run
+
 TICK_SECONDS = 0.05
 STOP_SECONDS = 15.0  # from asking a process to stop until killing it; Kubernetes gives 30, Docker 10
-OUTPUT_END_SECONDS = 2.0  # for the last words of a killed group, and for its sockets to be closed
+READY_SECONDS = 60.0  # for a new run to answer; until then the old one does
 STEADY_SECONDS = 10.0  # who lived that long, or was killed from outside, did not fail by starting
 LONGEST_BACK_OFF_SECONDS = 15.0
 FIRST_BACK_OFF_SECONDS = 0.5
@@ -42,7 +40,6 @@ NOTEWORTHY = re.compile(
     r"(?<![%@])\b(?:(?:ERROR|CRITICAL|FATAL)\b"
     r"|WARNING\b(?! django\.(?:request|security)\b)(?!.*(?:safely ignore|DeprecationWarning)))"
 )
-LEASH = Path(__file__).with_name("leash.py")
 
 Say = Callable[[str], None]
 
@@ -53,15 +50,6 @@ class ReleaseFailed(Exception):
 
 class BadProcfile(Exception):
     """A line of the Procfile is not `name: command`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """A process as the Procfile names it."""
-
-    name: str
-    command: Sequence[str]
-    is_quiet: bool = False  # its warnings are for its log alone
 
 
 def read_procfile(text: str) -> list[Program]:
@@ -97,97 +85,117 @@ class Child:
         # A logger of our own, outside the tree that Django configures.
         self._log = logging.Logger(self.name)
         self._log.addHandler(self._log_handler)
-        self._process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
-        self._started = 0.0  # by the monotonic clock
+        self._run: Run | None = None
+        self._next: Run | None = None  # started beside the run that it replaces as soon as it answers
+        self._leaving: list[tuple[Run, float]] = []  # with the time to kill it, by the monotonic clock
         self._failures = 0  # in a row: ended by itself soon after it started
         self._due = 0.0  # when to start again, by the monotonic clock
+        self._is_renewing = False  # it was asked to end only to be started again
         self._is_stopping = False
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._process else None
+        return self._run.process.pid if self._run else None
+
+    @property
+    def is_ready(self) -> bool:
+        return self._run is not None and self._run.is_ready()
 
     def start(self) -> None:
-        leash = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid())]
-        self._process = subprocess.Popen(
-            [*leash, *self._program.command],
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            process_group=0,
-        )
-        self._started = time.monotonic()
-        self._reader = threading.Thread(target=self._read, args=[self._process], name=f"read-{self.name}", daemon=True)
-        self._reader.start()
+        self._is_renewing = False
+        self._run = self._start_run()
+
+    def renew(self) -> None:
+        """Start it anew, for new code: beside the old run where both can answer, else after it."""
+        if self._run is None or self._next is not None or self._program.is_lasting:
+            return
+        if self._program.listener is None:
+            self._is_renewing = True
+            self._run.ask_to_stop()
+        else:
+            self._next = self._start_run()
 
     def tend(self) -> None:
-        """Start again what has died, when it is due."""
-        if self._process is not None:
-            if self._process.poll() is None:
+        """Start again what has died, when it is due; bring in what is to replace it."""
+        self._leaving = [(run, until) for run, until in self._leaving if not _is_gone(run, until)]
+        if self._next is not None:
+            self._judge(self._next)
+        if self._run is not None:
+            if not self._run.has_ended():
                 return
-            self._bury(self._process)
-        if time.monotonic() >= self._due:
+            self._bury(self._run)
+        if self._run is None and time.monotonic() >= self._due:
             self.restarts += 1
             self.start()
 
     def ask_to_stop(self) -> None:
         self._is_stopping = True
-        if self._process is not None:
-            self._process.terminate()
+        for run in (self._run, self._next):
+            if run is not None:
+                run.ask_to_stop()
 
     def wait(self, deadline: float) -> None:
         """Wait until it has ended; at the deadline, by the monotonic clock, kill it."""
-        if self._process is None:
-            return
-        try:
-            self._process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._say(f"{self.name} did not stop in time and is killed")
-        self._kill_group(self._process)
-        self._process = None
+        runs = [run for run in (self._run, self._next, *(run for run, _ in self._leaving)) if run is not None]
+        for run in runs:
+            try:
+                run.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._say(f"{self.name} did not stop in time and is killed")
+            run.kill()
+        self._run, self._next, self._leaving = None, None, []
         self._log_handler.close()
 
-    def _bury(self, process: "subprocess.Popen[str]") -> None:
-        self._kill_group(process)
-        self._process = None
-        lived_seconds = time.monotonic() - self._started
-        was_killed = process.returncode < 0
-        self._failures = 0 if was_killed or lived_seconds >= STEADY_SECONDS else self._failures + 1
+    def _start_run(self) -> Run:
+        return Run(self._program, environ=self._environ, heard=self._note)
+
+    def _judge(self, new: Run) -> None:
+        """Replace the old run if the new one answers; give the new one up if it ended or takes too long."""
+        if new.is_ready():
+            old, self._run, self._next = self._run, new, None
+            self._say(f"{self.name} was started anew; the old one finishes what it has begun")
+            if old is not None:
+                old.ask_to_stop()
+                self._let_leave(old)
+        elif new.has_ended() or new.lived_seconds >= READY_SECONDS:
+            self._next = None
+            new.kill()
+            log = self._log_handler.baseFilename
+            self._say(f"ERROR: the new {self.name} does not answer; the old one stays (its log: {log})")
+
+    def _bury(self, run: Run) -> None:
+        code = run.process.returncode
+        did_fail = not (self._is_renewing or code < 0 or run.is_ready() or run.lived_seconds >= STEADY_SECONDS)
+        self._failures = self._failures + 1 if did_fail else 0
         wait_seconds = back_off_seconds(self._failures)
         self._due = time.monotonic() + wait_seconds
         when = f"in {wait_seconds:g} s" if wait_seconds else "now"
-        log = self._log_handler.baseFilename
-        self._say(f"{self.name} {_ending(process.returncode)} and is started again {when} (its log: {log})")
+        self._say(
+            f"{self.name} {_ending(code)} and is started again {when} (its log: {self._log_handler.baseFilename})"
+        )
+        if self._program.listener is None:
+            run.kill()
+        else:
+            run.ask_orphans_to_stop()
+            self._let_leave(run)
+        self._run, self._next = self._next, None
 
-    def _kill_group(self, process: "subprocess.Popen[str]") -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        # The pipe ends when the last of the group is gone: only then is the port free.
-        if self._reader is not None:
-            self._reader.join(OUTPUT_END_SECONDS)
+    def _let_leave(self, run: Run) -> None:
+        self._leaving.append((run, time.monotonic() + STOP_SECONDS))
 
-    def _read(self, process: "subprocess.Popen[str]") -> None:
-        if process.stdout is None:  # unreachable: a pipe was asked for
-            return
-        with process.stdout as output:
-            for line in output:
-                text = line.rstrip("\n")
-                self._log.info("%s | %s", self.name, text)
-                if NOTEWORTHY.search(text) and not self._program.is_quiet and not self._is_stopping:
-                    self._say(f"{self.name} | {text}")
+    def _note(self, line: str) -> None:
+        self._log.info("%s | %s", self.name, line)
+        if NOTEWORTHY.search(line) and not self._program.is_quiet and not self._is_stopping:
+            self._say(f"{self.name} | {line}")
 
 
 class Supervisor:
-    """Starts, tends and stops everything. `stop` may be called from any thread and from a signal's handler."""
+    """Starts, tends and stops everything. `stop` and `renew` may be called from any thread and a signal's handler."""
 
     def __init__(self, *, environ: Mapping[str, str], log_dir: Path, say: Say) -> None:
         self.stopping = threading.Event()
         self.children: list[Child] = []  # in order of starting
+        self._renewal_asked = threading.Event()
         self._environ = environ
         self._log_dir = log_dir
         self._say = say
@@ -213,10 +221,22 @@ class Supervisor:
     def stop(self) -> None:
         self.stopping.set()
 
+    def renew(self) -> None:
+        """Have every program of the Procfile started anew, without a pause in serving."""
+        self._renewal_asked.set()
+
     def tend_until_stopped(self) -> None:
         while not self.stopping.wait(TICK_SECONDS):
+            self._renew_if_asked()
             for child in self.children:
                 child.tend()
+
+    def _renew_if_asked(self) -> None:
+        if not self._renewal_asked.is_set():
+            return
+        self._renewal_asked.clear()
+        for child in self.children:
+            child.renew()
 
     def stop_all(self, *, last: Child | None, seconds: float = STOP_SECONDS) -> None:
         """Ask everything to stop, wait, kill what does not; `last` is asked when all others are gone."""
@@ -227,6 +247,14 @@ class Supervisor:
             deadline = time.monotonic() + seconds
             for child in group:
                 child.wait(deadline)
+
+
+def _is_gone(run: Run, until: float) -> bool:
+    """Give up a run that is leaving once all of it has left, or its time is over."""
+    if not run.is_empty() and time.monotonic() < until:
+        return False
+    run.kill()
+    return True
 
 
 def _ending(returncode: int) -> str:

@@ -24,6 +24,13 @@ def load_django() -> "WSGIApplication":
     return get_wsgi_application()
 
 
+def tell_ready(loaded: "Future[WSGIApplication]") -> None:
+    """Tell whoever started the server, if they want to know, that this process answers everybody."""
+    descriptor = os.environ.get("READY_FD")
+    if descriptor and loaded.exception() is None:
+        os.write(int(descriptor), b"\n")
+
+
 # A worker that outlives its server would keep the port, and serve on with nobody to stop it.
 end_with_parent()
 # Console and API may take at most half of the server's threads, however slow they are or many ask: the rest are for
@@ -32,6 +39,7 @@ django_places = threading.BoundedSemaphore(max(1, splitter.threads // 2))
 BUSY = b"Greenhouse is busy; try again in a moment.\n"
 
 django: "Future[WSGIApplication]" = ThreadPoolExecutor(1, "load-django").submit(load_django)
+django.add_done_callback(tell_ready)
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

@@ -1,4 +1,4 @@
-"""Throw-away servers for tests: a real redis-server and a real PostgreSQL, gone with their data when left.
+"""Throw-away servers for tests: real ones of Redis, Redis Cluster and PostgreSQL, gone with their data when left.
 
 python -m tests.servers COMMAND …     runs a command with REDIS_URL and DATABASE_URL set to fresh ones
 """
@@ -12,9 +12,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from redis import Redis
 
 from greenhouse.embedded_redis import answers, find_server
 
@@ -22,6 +24,8 @@ START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 ROOT = 0
 SERVICE_USER = "postgres"
+SLOTS = 16_384  # of a Redis Cluster
+BUS_OFFSET = 10_000
 
 
 class ServerFailed(Exception):
@@ -54,6 +58,88 @@ def redis_server(folder: Path, *, options: Sequence[str] = ()) -> Iterator[Serve
         yield Server(url=url, process=process)
 
 
+@dataclass(slots=True, kw_only=True)
+class Cluster:
+    """Three running nodes; `processes` says which redis-server serves which port."""
+
+    folder: Path
+    processes: "dict[int, subprocess.Popen[bytes]]"
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in self.processes)
+
+    def kill(self, port: int) -> None:
+        """End a node as a power cut would."""
+        self.processes[port].kill()
+        self.processes[port].wait(STOP_SECONDS)
+
+    def forget(self, port: int) -> None:
+        """Have a node that is not running lose its data; it stays a member of the cluster."""
+        shutil.rmtree(self.folder / str(port) / "appendonlydir", ignore_errors=True)
+        (self.folder / str(port) / "appendonly.aof").unlink(missing_ok=True)
+
+    def start(self, port: int) -> None:
+        """Start a node, with what its append-only file remembers, and wait until the cluster has it back."""
+        folder = self.folder / str(port)
+        folder.mkdir(exist_ok=True)
+        command = [find_server(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+        options = ["--appendonly", "yes", "--appendfsync", "always", "--cluster-enabled", "yes"]
+        patience = ["--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"]
+        self.processes[port] = subprocess.Popen(
+            [*command, *options, *patience], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
+        )
+        _wait(lambda: answers(f"redis://127.0.0.1:{port}"), "redis-server", self.processes[port])
+
+    def is_whole(self) -> bool:
+        """Tell whether every node sees all slots served."""
+        return all(_sees_all(port) for port in self.processes)
+
+    def wait_until_whole(self) -> None:
+        _wait(self.is_whole, "the cluster", next(iter(self.processes.values())))
+
+    def meet(self) -> None:
+        """Share the slots out among the nodes and make them know each other."""
+        ports = list(self.processes)
+        for number, port in enumerate(ports):
+            with Redis(port=port) as node:
+                slots = range(number * SLOTS // len(ports), (number + 1) * SLOTS // len(ports))
+                node.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+                node.execute_command("CLUSTER ADDSLOTS", *slots)
+                node.execute_command("CLUSTER MEET", "127.0.0.1", ports[0])
+
+
+@contextmanager
+def redis_cluster(folder: Path, *, nodes: int = 3) -> Iterator[Cluster]:
+    """Run a Redis Cluster without replicas on ports of the loopback address; a node that is killed can come back."""
+    cluster = Cluster(folder=folder, processes={})
+    try:
+        for _ in range(nodes):
+            cluster.start(_port_of_a_node())
+        cluster.meet()
+        cluster.wait_until_whole()
+        yield cluster
+    finally:
+        for process in cluster.processes.values():
+            process.kill()  # also one that a test has frozen; nothing on disk is kept
+            process.wait(STOP_SECONDS)
+
+
+def _sees_all(port: int) -> bool:
+    with Redis(port=port) as node:
+        said = node.execute_command("CLUSTER INFO")
+    return (said["cluster_state"], said["cluster_slots_ok"]) == ("ok", str(SLOTS))
+
+
+def _port_of_a_node() -> int:
+    """Find a port whose bus port, which is 10,000 higher, is free as well."""
+    while True:
+        port = free_port()
+        with socket.socket() as probe, suppress(OSError, OverflowError):
+            probe.bind(("127.0.0.1", port + BUS_OFFSET))
+            return port
+
+
 def find_postgres() -> Path | None:
     """Return the folder of PostgreSQL's programs; Debian keeps them off PATH."""
     installed = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "initdb").exists()]
@@ -64,8 +150,8 @@ def find_postgres() -> Path | None:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Server]:
-    """Run a PostgreSQL on a free port of the loopback address, without safety against power cuts."""
+def postgres_server(*, is_durable: bool = False) -> Iterator[Server]:
+    """Run a PostgreSQL on a free port of the loopback address; unless durable, it skips waiting for the disk."""
     programs = find_postgres()
     if programs is None:
         raise ServerFailed("PostgreSQL's initdb is not installed")
@@ -76,7 +162,8 @@ def postgres_server() -> Iterator[Server]:
         as_user = _as_service_user(folder)
         data = folder / "data"
         _run([*as_user, str(programs / "initdb"), "-D", str(data), "-U", "greenhouse", "-A", "trust", "-E", "UTF8"])
-        options = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-F", "-c", "max_connections=50"]
+        options = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-c", "max_connections=50"]
+        options += [] if is_durable else ["-F"]
         with _running([*as_user, str(programs / "postgres"), "-D", str(data), *options]) as process:
             ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
             _wait(lambda: subprocess.run(ready, check=False).returncode == 0, "PostgreSQL", process)

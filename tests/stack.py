@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 180.0
 STOP_SECONDS = 60.0
 # What the surrounding run may have set for itself.
-OTHERS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "JOURNAL_DIR", "SNAPSHOT_DIR", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+OTHERS = (
+    "DATABASE_URL", "REDIS_URL", "STORE_URL", "JOURNAL_SHARDS", "SECRET_KEY", "JOURNAL_DIR", "SNAPSHOT_DIR",
+    "OPENAI_API_KEY", "OPENAI_BASE_URL",
+)  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +64,12 @@ class Stack:
         return None
 
 
+def leashed(command: Sequence[str]) -> list[str]:
+    """Return the command that ends with this process, however it ends, where the system knows how."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "SIGTERM", *command] if setpriv else [*command]
+
+
 @contextmanager
 def stack(command: str, **environ: str) -> Iterator[Stack]:
     """Run `manage.py COMMAND`, on real servers if the tests run on them, and stop it with Ctrl-C."""
@@ -67,7 +77,7 @@ def stack(command: str, **environ: str) -> Iterator[Stack]:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="greenhouse-stack-")))
         values = {name: value for name, value in os.environ.items() if name not in OTHERS}
         values |= {"STATE_DIR": str(folder / "state"), "PORT": str(free_port()), "PYTHONUNBUFFERED": "1", **environ}
-        if "DATABASE_URL" in os.environ:
+        if "DATABASE_URL" in os.environ and "DATABASE_URL" not in environ:
             (folder / "redis").mkdir()
             values["DATABASE_URL"] = held.enter_context(postgres_server()).url
             values["REDIS_URL"] = held.enter_context(redis_server(folder / "redis")).url
@@ -76,7 +86,7 @@ def stack(command: str, **environ: str) -> Iterator[Stack]:
 
 @contextmanager
 def _running(command: str, environ: dict[str, str]) -> Iterator[Stack]:
-    arguments = [sys.executable, str(ROOT / "manage.py"), command]
+    arguments = leashed([sys.executable, str(ROOT / "manage.py"), command])
     with subprocess.Popen(
         arguments, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

@@ -84,7 +84,7 @@ class PageFrame:
     has_form: bool = True
     thank_you: str = "Thank you."
     images: Mapping[str, PageImage] = field(default_factory=dict)
-    with_script: bool = False
+    asks_consent: bool = False
 
     def __post_init__(self) -> None:
         _require(_COLOUR, self.primary_colour, "primary_colour")
@@ -146,7 +146,8 @@ def render_thanks(content: PageContent, frame: PageFrame) -> Rendered:
 def _document(look: str, values: dict[str, object], content: PageContent, frame: PageFrame) -> Rendered:
     """Render templates/pages/layouts/<look>.html with css/<look>.css."""
     theme = content.theme
-    css = stylesheet(look, theme.palette, theme.typography, primary=frame.primary_colour, accent=frame.accent_colour)
+    parts = (look, "consent") if frame.asks_consent else (look,)
+    css = stylesheet(parts, theme.palette, theme.typography, primary=frame.primary_colour, accent=frame.accent_colour)
     # Numbers are formatted without a locale, so that a width of 1200 never becomes "1,200".
     context = Context(_shared_values(content, frame) | values | {"css": css}, autoescape=True, use_l10n=False)
     html = ENGINE.get_template(f"layouts/{look}.html").render(context)
@@ -167,9 +168,9 @@ def _policy(css: str, frame: PageFrame) -> str:
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
+        "script-src 'self'",
+        "connect-src 'self'",
     ]
-    if frame.with_script:
-        directives += ["script-src 'self'", "connect-src 'self'"]
     return "; ".join(directives)
 
 

@@ -28,8 +28,8 @@ _TYPE_NAMES: Final = ("display", "body", "weight", "tracking", "leading", "scale
 
 
 @functools.lru_cache(maxsize=1024)
-def stylesheet(layout: str, palette: Palette, typography: Typography, *, primary: str, accent: str) -> str:
-    """Return the whole style sheet: tokens, what all layouts share, then the layout's own."""
+def stylesheet(parts: tuple[str, ...], palette: Palette, typography: Typography, *, primary: str, accent: str) -> str:
+    """Return the whole style sheet: tokens, what all layouts share, then the files named by `parts`."""
     colours = palette_of(palette, primary=primary, accent=accent)
     fonts = zip(_TYPE_NAMES, _TYPE[typography], strict=True)
     tokens = {f"art-{index}": colour for index, colour in enumerate(colours.art)}
@@ -41,7 +41,7 @@ def stylesheet(layout: str, palette: Palette, typography: Typography, *, primary
         f".on-hero{{{_declarations(_colour_tokens(colours.hero))}}}",
         f".deep{{{_declarations(_colour_tokens(colours.deep))}}}",
     ]
-    return "".join(rules) + _css("base") + _css(layout)
+    return "".join([*rules, *(_css(name) for name in ("base", *parts))])
 
 
 def _colour_tokens(surface: Surface) -> dict[str, str]:

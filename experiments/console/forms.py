@@ -18,11 +18,13 @@ from variants.models import Brief
 POLICIES = [
     (Experiment.Policy.EARN, "Earn: send most visitors to what converts best, early. For campaigns with an end."),
     (Experiment.Policy.LEARN, "Learn: spend more visitors on being sure which variant is best. For lasting pages."),
+    (Experiment.Policy.QUICK, "Learn quickly: spend still more of them, for an answer some days sooner."),
     (Experiment.Policy.EQUAL, "Equal: show every variant equally often. The classic A/B test."),
 ]
 PERCENT = 100
 MOST_VISITORS_PER_DAY = 100_000_000
 MOST_DAYS = 3_650
+MOST_WORTH = 1_000_000
 MOST_HOURS = 8_760  # a year
 
 
@@ -110,18 +112,22 @@ class ExperimentForm(forms.ModelForm[Experiment]):
         model = Experiment
         fields = (
             "name", "slug", "policy", "control_share", "traffic_share", "visitors_per_day", "planned_days",
-            "has_arm_budget", "consent_required", "currency",
+            "has_arm_budget", "consent_required", "confirm_exposures", "currency",
         )  # fmt: skip
         labels: ClassVar = {
             "slug": "Address of the page",
             "has_arm_budget": "Show only as many variants at once as the traffic can tell apart",
             "consent_required": "Ask for consent first",
+            "confirm_exposures": "Count a visitor only after the page has run in a browser",
         }
         help_texts: ClassVar = {
             "slug": "The last part of its address: <em>spring-offer</em> becomes …/p/spring-offer/. "
             "Small letters, digits and hyphens. It cannot be changed after the start.",
             "has_arm_budget": "The other approved variants wait their turn. Needs the number of visitors a day.",
-            "consent_required": "Nobody is counted or remembered before they have agreed on the page.",
+            "consent_required": "Nobody is counted or remembered before they have agreed on the page. A small bar "
+            "asks them; who agrees takes part from their next visit.",
+            "confirm_exposures": "Programs that pose as browsers load pages without running them; this leaves them "
+            "out. It also leaves out people whose browser runs no scripts, and whatever they do.",
             "currency": "For goals that are purchases: what their values are counted in, such as EUR.",
         }
         error_messages: ClassVar = {
@@ -150,20 +156,31 @@ class GoalForm(forms.ModelForm[Goal]):
         label="For clicks: on",
     )
     window_hours = WholeField(most=MOST_HOURS, unit="hours", initial=168, label="Counts for (hours)")
+    weight = forms.FloatField(
+        min_value=0,
+        max_value=MOST_WORTH,
+        initial=0,
+        required=False,
+        widget=UnfoldAdminDecimalFieldWidget,
+        label="Worth",
+    )
 
     class Meta:
         model = Goal
-        fields = ("key", "kind", "link", "window_hours", "is_primary")
+        fields = ("key", "kind", "link", "window_hours", "weight", "guard", "is_primary")
         labels: ClassVar = {
-            "key": "Name", "kind": "A visitor …", "is_primary": "Decides",
+            "key": "Name", "kind": "A visitor …", "guard": "Stop a page if it", "is_primary": "Decides",
         }  # fmt: skip
-        help_texts: ClassVar = {"key": "", "is_primary": ""}
+        help_texts: ClassVar = {"key": "", "guard": "", "is_primary": ""}
 
     def validate_constraints(self) -> None:
         """Leave it to the formset, which sees all goals at once and says it in words."""
 
     def clean_link(self) -> str:
         return self.cleaned_data["link"] or "cta"
+
+    def clean_weight(self) -> float:
+        return self.cleaned_data["weight"] or 0.0
 
 
 class GoalFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # generic only for the type checker

@@ -38,6 +38,8 @@ BAR_STYLE: Final = (
 BAR_WORDS: Final = "This is a preview: nothing is counted and the form is not sent."
 # Instead of the renderer's: the console may show the page in a frame, nothing may be sent, pictures are inside.
 OVERRIDES: Final = {"frame-ancestors": "'self'", "form-action": "'none'", "img-src": "data:"}
+DROPPED: Final = ("script-src", "connect-src")  # without them default-src 'none' holds
+SCRIPT: Final = b'<script src="greenhouse.js" defer></script>'  # it would tell the visitor tier of a visit
 
 
 class BadPreview(ValueError):
@@ -115,11 +117,13 @@ def _with_bar(rendered: Rendered) -> Rendered:
 
 def _policy(csp: str) -> str:
     directives = dict(part.partition(" ")[::2] for part in csp.split("; "))
-    return "; ".join(f"{name} {value}" for name, value in (directives | OVERRIDES).items())
+    shown = {name: value for name, value in directives.items() if name not in DROPPED}
+    return "; ".join(f"{name} {value}" for name, value in (shown | OVERRIDES).items())
 
 
 def _detached(page: bytes, experiment: Experiment, frame: PageFrame) -> bytes:
-    """Replace addresses below the page's own: by what they lead to, or by what they hold."""
+    """Replace addresses below the page's own: by what they lead to, or by what they hold; the script goes."""
+    page = page.replace(SCRIPT, b"")
     spec = experiment.nursery.brief.spec()
     links = {"cta": spec.call_to_action.url, "more": spec.secondary_link.url if spec.secondary_link else None}
     for name, url in links.items():

@@ -54,7 +54,9 @@ def _opens(permission: str) -> Callable[[View], View]:
         def guarded(request: HttpRequest, pk: int, **place: int) -> HttpResponse:
             if not request.user.has_perm(permission):
                 raise PermissionDenied
-            found = Experiment.objects.select_related("nursery__brief__brand", "deployment", "winner__variant")
+            found = Experiment.objects.select_related(
+                "nursery__brief__brand", "deployment", "winner__variant", "proof_arm__variant"
+            )
             return view(request, get_object_or_404(found, pk=pk), **place)
 
         return guarded
@@ -125,16 +127,19 @@ class GrowForm(forms.Form):
 @_opens(workbench.VIEW)
 def show(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Show the workbench."""
-    picked, page = _cards(request, experiment)
-    newest = workbench.latest_generation(experiment)
+    # Race: variants are being made. What is read first may only be older than the cards: a generation that is over
+    # asks no more, and `after` is where the next request for cards goes on.
+    growing = workbench.progress(workbench.latest_generation(experiment))
+    after = _last_number(experiment)
+    picked, page = _cards(request, experiment, until=after)
     context = {
         **_frame(request, experiment),
-        **workbench.progress(newest),
+        **growing,
         "cards": picked,
         "page": page,
         "show": request.GET.get("show", "all"),
         "typed": {name: request.GET.get(name) for name in GrowForm.base_fields},
-        "after": _last_number(experiment),
+        "after": after,
     }
     return render(request, "console/workbench.html", context)
 
@@ -158,8 +163,8 @@ def _state(request: HttpRequest, experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _cards(request: HttpRequest, experiment: Experiment) -> tuple[list[Card], Page[Variant]]:
-    variants = kept(experiment, request.GET.get("show", "all"))
+def _cards(request: HttpRequest, experiment: Experiment, *, until: int) -> tuple[list[Card], Page[Variant]]:
+    variants = kept(experiment, request.GET.get("show", "all")).filter(number__lte=until)
     page = Paginator(variants, CARDS_PER_PAGE).get_page(request.GET.get("page"))
     return cards(experiment, variants.filter(pk__in=[variant.pk for variant in page])), page
 
@@ -193,12 +198,13 @@ def grow(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 @_opens(workbench.VIEW)
 def progress(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Return how far the newest generation has come, and the cards made since the one numbered `after`."""
+    growing = workbench.progress(workbench.latest_generation(experiment))  # first, as above
     after = next(iter(ids([request.GET.get("after", "")])), 0)
     fresh = experiment.nursery.variants.filter(number__gt=after)[:CARDS_PER_PAGE]
     made = cards(experiment, fresh)
     context = {
         **_state(request, experiment),
-        **workbench.progress(workbench.latest_generation(experiment)),
+        **growing,
         "cards": made,
         "after": max([after, *(card.number for card in made)]),
         "is_update": True,
@@ -403,6 +409,49 @@ def promote(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 
 
 @_acts(workbench.START)
+def prove(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Run the chosen arm and the control from zero on a fixed split."""
+    arm = experiment.arms.select_related("variant").filter(pk__in=ids([request.POST.get("arm", "")])).first()
+    if arm is None:
+        messages.error(request, "Choose the variant to prove.")
+        return _back(experiment)
+    try:
+        lifecycle.start_proof(experiment, arm, by=_user(request))
+    except lifecycle.WrongStatus as error:
+        messages.error(request, str(error))
+        return _back(experiment)
+    record(request, experiment, f"Started a proof round of “{arm.variant}”.")
+    messages.success(request, f"New visitors see “{arm.variant}” or today’s page, half and half, counted from zero.")
+    return _back(experiment)
+
+
+@_acts(workbench.START)
+def end_proof(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Send new visitors to all live variants again."""
+    try:
+        lifecycle.end_proof(experiment, by=_user(request))
+    except lifecycle.WrongStatus as error:
+        messages.error(request, str(error))
+        return _back(experiment)
+    record(request, experiment, "Ended the proof round.")
+    messages.success(request, "The proof round is over. New visitors see all live variants again.")
+    return _back(experiment)
+
+
+@_acts(workbench.START)
+def set_aside(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Leave out what was counted while visitors were not split as planned."""
+    try:
+        lifecycle.set_aside(experiment, by=_user(request))
+    except lifecycle.WrongStatus as error:
+        messages.error(request, str(error))
+        return _back(experiment)
+    record(request, experiment, "Set aside the numbers counted while visitors were not split as planned.")
+    messages.success(request, "The old numbers are set aside. Counting begins anew, with equal shares.")
+    return _back(experiment)
+
+
+@_acts(workbench.START)
 def renew(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Make the live pages again, from the brief and the brand as they are now."""
     if experiment.deployment is None:
@@ -460,6 +509,9 @@ def urls(guard: Callable[[View], View]) -> list[URLPattern]:
         ("<int:pk>/decide/", decide, "experiment_decide"),
         ("<int:pk>/step/", step, "experiment_step"),
         ("<int:pk>/promote/", promote, "experiment_promote"),
+        ("<int:pk>/proof/", prove, "experiment_prove"),
+        ("<int:pk>/proof/end/", end_proof, "experiment_end_proof"),
+        ("<int:pk>/set-aside/", set_aside, "experiment_set_aside"),
         ("<int:pk>/renew/", renew, "experiment_renew"),
         ("<int:pk>/roll-back/", roll_back, "experiment_roll_back"),
         ("<int:pk>/share/", share, "experiment_share"),

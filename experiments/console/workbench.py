@@ -116,6 +116,9 @@ class Summary:
     control: str  # before the start: which variant will stand for today's page
     seen_by_all: Variant | None  # after the end
     choices: Sequence[Arm]  # arms one of which may be promoted
+    is_frozen: bool  # shares stand still because visitors were not split as planned
+    in_proof: Variant | None  # runs against today's page from zero
+    provable: Sequence[Arm]  # arms one of which may be proved
     can_roll_back: bool
 
     @property
@@ -145,6 +148,9 @@ def summary(experiment: Experiment, numbers: dict[str, int]) -> Summary:
         control=control,
         seen_by_all=seen_by_all(experiment) if experiment.status in OVER else None,
         choices=[arm for arm in arms if arm.entered_at] if experiment.status == Status.FINISHED else [],
+        is_frozen=experiment.frozen_at is not None and experiment.status == Status.RUNNING,
+        in_proof=experiment.proof_arm.variant if experiment.proof_arm else None,
+        provable=_provable(experiment, arms),
         can_roll_back=_has_earlier_deployment(experiment),
     )
 
@@ -171,6 +177,16 @@ def _totals(experiment: Experiment) -> tuple[int, int]:
     found = list(counted.values_list("measure", "count"))
     visitors = sum(number for measure, number in found if measure == EXPOSURES)
     return visitors, sum(number for _, number in found) - visitors
+
+
+def _provable(experiment: Experiment, arms: Sequence[Arm]) -> list[Arm]:
+    """Return the arms that may be proved, those that new visitors see most first."""
+    if experiment.status != Status.RUNNING or experiment.frozen_at or experiment.proof_arm_id:
+        return []
+    allocation = experiment.allocations.last()
+    shares = allocation.shares if allocation else {}
+    live = [arm for arm in arms if arm.status == Arm.Status.LIVE and not arm.is_control]
+    return sorted(live, key=lambda arm: -shares.get(arm.key, 0.0))
 
 
 def _has_earlier_deployment(experiment: Experiment) -> bool:

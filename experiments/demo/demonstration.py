@@ -205,7 +205,7 @@ def strangers(experiment: Experiment, mark: str) -> dict[str, dict[str, int]]:
         experiment=experiment, goal__is_primary=True, visitor__in=came.values("visitor")
     )
     exposures, conversions = (
-        dict(rows.order_by().values_list("arm__key").annotate(number=Count("pk"))) for rows in (came, reached)
+        dict(rows.order_by().values_list("arm__key").annotate(number=Count("*"))) for rows in (came, reached)
     )
     return {
         arm: {"exposures": exposures.get(arm, 0), "conversions": conversions.get(arm, 0)}

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -37,6 +37,7 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 CAMPAIGN_EVERY = 3  # one visitor in three comes from a campaign
 OUTSIDE = "-"  # in place of an arm in the cookie: not part of the experiment
+PENDING = "gh_pending"  # the cookie beside one that waits for a confirmation
 ARM_PLACE = 2  # visitor.experiment.arm.epoch.exposed_ms.signature
 COOKIE_PARTS = 6
 UNANSWERED = (HTTPException, OSError)
@@ -165,6 +166,7 @@ class Answer:
     cookie: str  # "name=value" of the cookie it sets, or empty
     body: bytes
     is_packed: bool = False
+    is_pending: bool = False  # the page asks its browser to confirm that it ran
 
     @property
     def html(self) -> str:
@@ -195,9 +197,14 @@ class Browser:
         except UNANSWERED:
             self._connection.close()
             raise
-        cookie = (response.getheader("Set-Cookie") or "").partition(";")[0]
-        is_packed = response.getheader("Content-Encoding") == "gzip"
-        return Answer(status=response.status, cookie=cookie, body=data, is_packed=is_packed)
+        set_cookies = response.getheader("Set-Cookie") or ""
+        return Answer(
+            status=response.status,
+            cookie=set_cookies.partition(";")[0],
+            body=data,
+            is_packed=response.getheader("Content-Encoding") == "gzip",
+            is_pending=f"{PENDING}=1" in set_cookies,
+        )
 
     def close(self) -> None:
         self._connection.close()
@@ -221,6 +228,8 @@ class _Run:
             "Accept-Language": "en",
         }
         page = self._open_page(browser, headers, _campaign(number, chance))
+        if page.is_pending:
+            page = replace(page, cookie=self._confirm(browser, {**headers, "Cookie": page.cookie}))
         arm = arm_of(page.cookie)
         if arm is None:
             with self.sent.lock:
@@ -230,6 +239,11 @@ class _Run:
         if chance.random() < self.crowd.rates.get(arm, 0.0):
             self._convert(browser, {**headers, "Cookie": page.cookie}, page, chance)
             self.sent.add_conversion(arm)
+
+    def _confirm(self, browser: Browser, headers: Mapping[str, str]) -> str:
+        """Do as greenhouse.js does on a page that was shown; return the cookie that stands for it."""
+        referring = {**headers, "Referer": self.crowd.url}
+        return self._until_answered(lambda: browser.ask("POST", f"{browser.path}seen", headers=referring)).cookie
 
     def _wait_for_turn(self, number: int) -> None:
         pace = self.crowd.visitors_per_second

@@ -140,13 +140,13 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Exposure',
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('pk', models.CompositePrimaryKey('experiment', 'exposed_at', 'visitor', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('exposed_at', models.DateTimeField()),
                 ('visitor', models.CharField(max_length=32)),
                 ('epoch', models.PositiveIntegerField()),
-                ('exposed_at', models.DateTimeField()),
                 ('attributes', models.JSONField(default=dict)),
-                ('arm', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='experiments.arm')),
-                ('experiment', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='exposures', to='experiments.experiment')),
+                ('arm', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='experiments.arm')),
+                ('experiment', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='exposures', to='experiments.experiment')),
             ],
         ),
         migrations.CreateModel(
@@ -164,16 +164,16 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Conversion',
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('pk', models.CompositePrimaryKey('experiment', 'exposed_at', 'visitor', 'goal', 'event_id', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('exposed_at', models.DateTimeField()),
                 ('visitor', models.CharField(max_length=32)),
                 ('event_id', models.CharField(blank=True, max_length=100)),
                 ('epoch', models.PositiveIntegerField()),
-                ('exposed_at', models.DateTimeField()),
                 ('converted_at', models.DateTimeField()),
                 ('value', models.FloatField(null=True)),
-                ('arm', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='experiments.arm')),
-                ('experiment', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='conversions', to='experiments.experiment')),
-                ('goal', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='experiments.goal')),
+                ('arm', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='experiments.arm')),
+                ('experiment', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='conversions', to='experiments.experiment')),
+                ('goal', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='experiments.goal')),
             ],
         ),
         migrations.CreateModel(
@@ -249,20 +249,12 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('experiment', 'epoch'), name='epoch_once_per_experiment'),
         ),
         migrations.AddConstraint(
-            model_name='exposure',
-            constraint=models.UniqueConstraint(fields=('experiment', 'visitor'), name='exposure_once_per_visitor'),
-        ),
-        migrations.AddConstraint(
             model_name='goal',
             constraint=models.UniqueConstraint(fields=('experiment', 'key'), name='goal_key_once_per_experiment'),
         ),
         migrations.AddConstraint(
             model_name='goal',
             constraint=models.UniqueConstraint(condition=models.Q(('is_primary', True)), fields=('experiment',), name='one_primary_goal_per_experiment'),
-        ),
-        migrations.AddConstraint(
-            model_name='conversion',
-            constraint=models.UniqueConstraint(fields=('experiment', 'visitor', 'goal', 'event_id'), name='conversion_once_per_visitor_and_goal'),
         ),
         migrations.AddConstraint(
             model_name='tally',

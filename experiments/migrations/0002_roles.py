@@ -13,6 +13,7 @@ SEEN = (*WRITTEN, "variants.nursery", "variants.generation", "experiments.arm", 
 
 VIEW = [(model, "view") for model in SEEN]
 LEADS = [("experiments.lead", "view")]
+ERASE = [("experiments.lead", "delete")]
 SHARE = [("experiments.sharelink", "add"), ("experiments.sharelink", "view")]
 AUTHOR = [
     *[(model, action) for model in WRITTEN for action in ("add", "change")],
@@ -23,7 +24,7 @@ AUTHOR = [
 ]
 ROLES = {
     "Author": [*VIEW, *LEADS, *SHARE, *AUTHOR],
-    "Approver": [*VIEW, *LEADS, *SHARE, ("variants.variant", "approve"), ("experiments.experiment", "start")],
+    "Approver": [*VIEW, *LEADS, *ERASE, *SHARE, ("variants.variant", "approve"), ("experiments.experiment", "start")],
     "Viewer": VIEW,
 }
 NAMES = {"approve": "Can approve or reject variants", "start": "Can start, pause, stop and promote experiments"}

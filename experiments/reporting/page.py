@@ -27,8 +27,11 @@ STATUSES = {
 POLICIES = {
     "earn": "most new visitors see what converts best",
     "learn": "more visitors are spent on being sure",
+    "quick": "still more visitors are spent on being sure soon",
     "equal": "every page gets the same share",
 }
+LEFT = frozenset({"retired", "paused"})  # arms that new visitors are not sent to any more
+MATURING = 0.02  # part of the conversions still to come from which a reader is told
 _EXACT = ("exposures", "conversions", "rate", "probability_best", "lift", "lift_raw", "share")
 # What the splitter answered without counting it, in a reader's words.
 VISITS_NOT_COUNTED = {
@@ -37,14 +40,24 @@ VISITS_NOT_COUNTED = {
     "no_consent": "People who had not agreed to be counted",
     "outside": "Visitors outside this experiment's part of the traffic",
     "paused": "New visitors while it was paused",
-    "prefetch": "Pages a browser loaded ahead of time",
+    "unconfirmed": "Visits whose page never ran in a browser",
+    "prefetch": "Pages a browser loaded ahead of time and never showed",
     "head": "Technical checks of the page",
     "limited": "Requests over the rate limit",
     "journal_refused": "Visits that could not be written down safely",
 }
 CONVERSIONS_NOT_COUNTED = {
     "late": "Conversions after the goal's time window",
+    "early": "Conversions dated before the visit",
+    "repeated": "Conversions repeated by the same visitor, which count once",
     "unattributed": "Conversions by nobody who was counted",
+    "too_soon": "Conversions by visitors whose page never ran in a browser",
+    "forged": "Conversions with a forged or damaged cookie or token",
+    "foreign": "Conversions meant for another experiment or goal",
+    "after_forgetting": "Conversions by people who had asked to be forgotten",
+}
+COUNTED_ALL_THE_SAME = {
+    "forgotten": "People who asked to be forgotten: erased, but still in the totals",
 }
 
 
@@ -96,6 +109,7 @@ class Page:
     goals: Sequence[str]
     goal_rows: Sequence[Sequence[str]]
     refresh_seconds: int
+    maturing: str
 
 
 def page_of(report: Report) -> Page:
@@ -110,15 +124,23 @@ def page_of(report: Report) -> Page:
         policy=POLICIES.get(report.policy, report.policy),
         share_title="Last share of new visitors" if report.finished_at else "Share of new visitors",
         key_numbers=_key_numbers(report),
-        live=[row for row in rows if row.arm.status != "retired"],
-        retired=[row for row in rows if row.arm.status == "retired"],
+        live=[row for row in rows if row.arm.status not in LEFT],
+        retired=[row for row in rows if row.arm.status in LEFT],
         charts=all_charts(report),
         split=_split(report),
         not_counted=_not_counted(report),
         goals=goals,
         goal_rows=[[arm.name, *(wording.whole(arm.goals.get(goal, 0)) for goal in goals)] for arm in report.arms],
         refresh_seconds=REFRESH_SECONDS if report.status in {"running", "paused"} else REFRESH_AFTER_THE_END_SECONDS,
+        maturing=_maturing(report),
     )
+
+
+def _maturing(report: Report) -> str:
+    if report.still_maturing < MATURING:
+        return ""
+    part = wording.share(report.still_maturing)
+    return f"Some visitors will still convert: about {part} of the conversions of those seen so far are yet to come."
 
 
 def _headline(report: Report) -> str:
@@ -166,7 +188,8 @@ def _in_full(number: float | None) -> str:
 def _key_numbers(report: Report) -> list[Number]:
     visitors, conversions = report.exposures, report.conversions
     overall = conversions / visitors if visitors else None
-    uncounted = sum(number for kind, number in report.not_counted.items() if kind not in CONVERSIONS_NOT_COUNTED)
+    others = {*CONVERSIONS_NOT_COUNTED, *COUNTED_ALL_THE_SAME}
+    uncounted = sum(number for kind, number in report.not_counted.items() if kind not in others)
     return [
         Number(label="Visitors", text=wording.whole(visitors), exact=visitors, key="exposures"),
         Number(label="Conversions", text=wording.whole(conversions), exact=conversions, key="conversions"),
@@ -195,7 +218,7 @@ def _split(report: Report) -> str:
 
 
 def _not_counted(report: Report) -> list[Number]:
-    words = {**VISITS_NOT_COUNTED, **CONVERSIONS_NOT_COUNTED}
+    words = {**VISITS_NOT_COUNTED, **CONVERSIONS_NOT_COUNTED, **COUNTED_ALL_THE_SAME}
     most_first = sorted(report.not_counted.items(), key=lambda item: -item[1])
     return [
         Number(label=words.get(kind) or _readable(kind), text=wording.whole(number), exact=number, key=kind)

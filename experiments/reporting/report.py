@@ -4,6 +4,7 @@ Rates, shares and lifts are fractions. What is not known is None, never zero.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,11 +13,14 @@ import numpy as np
 from django.db.models import Sum
 from django.utils import timezone
 
-from experiments import bandit, evidence, inference
+from experiments import bandit, belief, evidence, inference, lag
+from experiments.belief import Belief
 from experiments.evidence import Evidence, Floats
 from experiments.models import EXPOSURES, Allocation, Arm, EpochCount, Experiment
+from experiments.reporting import further
 from experiments.reporting.sentences import sentence
 from experiments.reporting.values import ArmReport, Moment, Report, SampleRatioReport, VerdictReport
+from experiments.splitter import tallies as kinds
 
 LEVEL = 0.95  # of every interval
 MINIMUM_EXPOSURES = 1_000  # of the leader and of the control, before a report says more than "too early"
@@ -35,13 +39,14 @@ class _Reached:
 
 def build(experiment: Experiment) -> Report:
     """Compute the report from what is counted now."""
-    entered = (Arm.Status.LIVE, Arm.Status.RETIRED)
-    arms = list(experiment.arms.filter(status__in=entered).select_related("variant"))
+    arms = evidence.entered_arms(experiment)
     allocation = experiment.allocations.last()
-    known = evidence.gather(experiment, arms)
-    arm_reports = _arms(known, allocation, _reached(arms)) if arms else []
-    ratio = _sample_ratio(known)
-    judged = _judged(known, arm_reports, ratio) if ratio else None
+    known, now = evidence.gather(experiment, arms), timezone.now()
+    believed = belief.of(experiment, known, now)
+    arm_reports = _arms(believed, allocation, _reached(arms, experiment.trusted_from_epoch)) if arms else []
+    ratio = _ratio(experiment, known)
+    judged = _judged(believed, ratio) if ratio else None
+    behind = lag.measure()
     return Report(
         experiment_id=experiment.pk,
         name=experiment.name,
@@ -50,7 +55,9 @@ def build(experiment: Experiment) -> Report:
         policy=experiment.policy,
         goal=evidence.primary_key(experiment),
         epoch=allocation.epoch if allocation else 0,
-        generated_at=timezone.now(),
+        generated_at=now,
+        counted_until=behind.counted_until(now),
+        delays=behind.sentences(),
         started_at=experiment.started_at,
         finished_at=experiment.finished_at,
         arms=arm_reports,
@@ -60,47 +67,43 @@ def build(experiment: Experiment) -> Report:
         history=_history(experiment),
         not_counted=_not_counted(experiment),
         leads=experiment.leads.count(),
+        frozen_at=experiment.frozen_at,
+        set_aside=further.set_aside(experiment),
+        proof=further.proof(experiment),
+        replay=further.replay(known),
+        outlook=further.outlook(experiment),
+        still_maturing=believed.still_maturing,
     )
 
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report as JSON data; the API, the export and the page's charts all use this one form."""
     data = asdict(report)
-    for name in ("generated_at", "started_at", "finished_at"):
+    for name in ("generated_at", "counted_until", "started_at", "finished_at", "frozen_at"):
         data[name] = data[name].isoformat() if data[name] else None
     for moment in data["history"]:
         moment["at"] = moment["at"].isoformat()
     return data
 
 
-def _sample_ratio(known: Evidence) -> inference.SampleRatio | None:
-    # An epoch whose allocation is not there (a restored backup may lack the newest) says nothing about the split.
-    is_known = np.isclose(known.shares.sum(axis=1), 1)
-    exposures, shares = known.exposures[is_known], known.shares[is_known]
-    return inference.sample_ratio(exposures, shares) if exposures.any() else None
-
-
-def _judged(known: Evidence, arms: Sequence[ArmReport], ratio: inference.SampleRatio) -> inference.Verdict:
+def _judged(believed: Belief, ratio: inference.SampleRatio) -> inference.Verdict:
     return inference.verdict(
-        known.exposures,
-        known.conversions,
-        control=known.control,
-        probability_best=np.array([arm.probability_best for arm in arms], dtype=np.float64),
-        expected_loss=np.array([arm.expected_loss for arm in arms], dtype=np.float64),
+        believed.known.exposures,
+        believed.known.conversions,
+        control=believed.known.control,
+        probability_best=believed.standing.probability_best,
+        expected_loss=believed.loss_in_conversions,
         sample_ratio=ratio,
         minimum_exposures=MINIMUM_EXPOSURES,
     )
 
 
-def _arms(known: Evidence, allocation: Allocation | None, reached: dict[int, _Reached]) -> list[ArmReport]:
+def _arms(believed: Belief, allocation: Allocation | None, reached: dict[int, _Reached]) -> list[ArmReport]:
+    known, standing = believed.known, believed.standing
     exposures, conversions = known.total_exposures, known.total_conversions
     rate_low, rate_high = bandit.credible_interval(*bandit.posterior(exposures, conversions), level=LEVEL)
-    # Pooled counts would compare one arm's Sundays with another's Mondays, and let arms that retired after a few
-    # visitors take most of the probability between them.
-    standing = bandit.standing(*inference.stratified_posterior(known.exposures, known.conversions))
-    lift, lift_low, lift_high = inference.stratified_lift(
-        known.exposures, known.conversions, control=known.control, level=LEVEL
-    )
+    # The same posterior that the shares follow: pooled counts would compare one arm's Sundays with another's Mondays.
+    lift, lift_low, lift_high = believed.posterior.lift(control=known.control, level=LEVEL)
     raw = _raw_lifts(exposures, conversions, known.control)
     shares = allocation.shares if allocation else {}
     values = known.values.sum(axis=0)
@@ -152,9 +155,17 @@ def _interval(low: float, high: float) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _reached(arms: Sequence[Arm]) -> dict[int, _Reached]:
+def _ratio(experiment: Experiment, known: Evidence) -> inference.SampleRatio | None:
+    ratio = evidence.split(known)
+    if ratio is None or experiment.frozen_at is None:
+        return ratio
+    # Once broken it stays broken until a person has looked: more visitors could only hide it.
+    return inference.SampleRatio(p_value=ratio.p_value, ok=False)
+
+
+def _reached(arms: Sequence[Arm], from_epoch: int) -> dict[int, _Reached]:
     rows = (
-        EpochCount.objects.filter(arm__in=[arm.pk for arm in arms])
+        EpochCount.objects.filter(arm__in=[arm.pk for arm in arms], epoch__gte=from_epoch)
         .exclude(measure=EXPOSURES)
         .values_list("arm_id", "measure")
         .annotate(Sum("count"), Sum("value"))
@@ -178,4 +189,9 @@ def _history(experiment: Experiment) -> list[Moment]:
 
 
 def _not_counted(experiment: Experiment) -> dict[str, int]:
-    return dict(experiment.tallies.values_list("kind").annotate(Sum("count")).order_by("kind"))
+    """Return the tallies, less the pages that waited to be seen and then were."""
+    numbers = Counter(dict(experiment.tallies.values_list("kind").annotate(Sum("count"))))
+    numbers[kinds.UNCONFIRMED] -= numbers.pop(kinds.CONFIRMED, 0)
+    numbers[kinds.PREFETCH] -= numbers.pop(kinds.SHOWN, 0)
+    # A tally is written each second, so the one of a page may come after the one of its being seen.
+    return {kind: number for kind, number in sorted(numbers.items()) if number > 0}

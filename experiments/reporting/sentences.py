@@ -18,8 +18,8 @@ _ALONE = "Only today's page is live, so there is nothing to compare it with. App
 _TRY_BOLDER = "Keep today's page, or try bolder ideas."
 _CANNOT_BE_TRUSTED = (
     "These numbers cannot be trusted: visitors were not split between the pages as planned, so a page may look better "
-    "only because of who was sent to it. Promote nothing; look for a redirect, a cache or robots in front of the "
-    "pages, then start a new experiment."
+    "only because of who was sent to it. Promote nothing. Shares stand still until somebody has looked for a "
+    "redirect, a cache or robots in front of the pages, and has set these numbers aside in the console."
 )
 
 Status = Experiment.Status

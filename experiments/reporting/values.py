@@ -43,6 +43,41 @@ class VerdictReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProofReport:
+    """The proof round: one page and the control from zero, on a fixed split."""
+
+    arm: str
+    name: str
+    since_epoch: int
+    exposures: tuple[int, int]  # of the control, of the page
+    conversions: tuple[int, int]
+    lift: float | None  # the one to report: nobody chose it for being high
+    lift_interval: tuple[float, float] | None
+    is_proved: bool  # by evidence that holds however often one looks
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayReport:
+    """Conversions earned, and what an equal split of the same visitors would have earned."""
+
+    earned: int
+    equal_split: float
+    equal_split_interval: tuple[float, float]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutlookReport:
+    """How long it will probably still take, by simulation."""
+
+    days: float | None  # in half of the simulated futures it is over by then; None if in fewer
+    days_at_most: float | None  # in nine of ten
+    arms_afforded: int  # how many pages earn most from the planned visitors
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """An allocation as history: what was known and what was decided at one time."""
 
@@ -63,6 +98,8 @@ class Report:
     goal: str
     epoch: int
     generated_at: datetime
+    counted_until: datetime  # what happened later may be missing from the counts
+    delays: Sequence[str]  # why, in sentences; empty as long as counting keeps up
     started_at: datetime | None
     finished_at: datetime | None
     arms: Sequence[ArmReport]
@@ -72,6 +109,12 @@ class Report:
     history: Sequence[Moment]
     not_counted: dict[str, int]  # by kind: bots, people who opted out, late conversions …
     leads: int
+    frozen_at: datetime | None = None  # since when shares stand still because visitors were not split as planned
+    set_aside: int = 0  # visitors of earlier epochs that no number here is computed from
+    proof: ProofReport | None = None
+    replay: ReplayReport | None = None
+    outlook: OutlookReport | None = None
+    still_maturing: float = 0.0  # part of the conversions of visitors so far that is expected still to come
 
     @property
     def exposures(self) -> int:

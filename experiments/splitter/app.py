@@ -6,6 +6,8 @@
     /p/{slug}/form          the page's form
     /p/{slug}/event         a goal the page reports
     /p/{slug}/token         the conversion token
+    /p/{slug}/seen          a page that was shown        (sightings.py, with the next)
+    /p/{slug}/forget        a visitor who takes their consent back
     /p/{slug}/i/{file}      an image
     /p/{slug}/greenhouse.js the script that reports events
     /healthz /readyz /metrics
@@ -27,7 +29,7 @@ from experiments.splitter.background import Repeater
 from experiments.splitter.clock import Milliseconds, monotonic_ms, wall_ms
 from experiments.splitter.config import Config
 from experiments.splitter.conversions import Conversions
-from experiments.splitter.cookies import COOKIE_PURPOSE, TOKEN_PURPOSE, Signer
+from experiments.splitter.cookies import COOKIE_PURPOSE, PENDING_PURPOSE, TOKEN_PURPOSE, Signer
 from experiments.splitter.health import Health
 from experiments.splitter.journal import Journal, JournalUnavailable
 from experiments.splitter.links import with_query, wsgi_safe
@@ -50,6 +52,7 @@ from experiments.splitter.responses import (
     plain,
 )
 from experiments.splitter.shipper import Shipper
+from experiments.splitter.sightings import Sightings
 from experiments.splitter.snapshot import Experiment
 from experiments.splitter.stores import Blob, Store
 from experiments.splitter.tallies import Tallies
@@ -63,6 +66,7 @@ PREFIX = "/p/"
 HEALTH_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 READING = ("GET", "HEAD")
 SENDING = ("POST",)
+SENT_TO = frozenset({"form", "event", "seen", "forget"})
 
 REFRESH_SECONDS = 1.0
 SHIP_SECONDS = 0.2
@@ -72,6 +76,7 @@ SCRIPT_CACHE = "public, max-age=300"  # a new version reaches everyone within fi
 NOWHERE = plain(NOT_FOUND, "There is no such page.\n")
 ALIVE = plain(OK, "ok")
 BROKEN = plain(SERVER_ERROR, "Something went wrong on our side.\n")
+FORM_PART = 0.125  # of an address's requests: not even an office of three hundred sends fifty forms a second
 BODY_PART = 4  # one thread in so many may wait for a body
 BUSY = plain(UNAVAILABLE, "Too much is being sent at the moment; try again.\n", ("Retry-After", "2"))
 SLOW_DOWN = plain(TOO_MANY, "Too many requests.\n", ("Retry-After", "1"))
@@ -98,15 +103,20 @@ class Splitter:
             store=store, journal=self.journal, tallies=self.tallies, now_ms=now_ms, monotonic_ms=monotonic_ms
         )
         self._limit = RateLimit(config.rate_per_second, exempt=config.rate_exempt, monotonic_ms=monotonic_ms)
+        self._form_limit = RateLimit(
+            config.rate_per_second * FORM_PART, exempt=config.rate_exempt, monotonic_ms=monotonic_ms
+        )
         self._visits = Visits(
             cookies=_signer(config, COOKIE_PURPOSE),
+            pending_cookies=_signer(config, PENDING_PURPOSE),
             journal=self.journal,
             tallies=self.tallies,
             now_ms=now_ms,
             trusted_proxies=config.trusted_proxy_count,
         )
+        sightings = Sightings(visits=self._visits, journal=self.journal, tallies=self.tallies, now_ms=now_ms)
         self._conversions = Conversions(
-            visits=self._visits,
+            sightings=sightings,
             tokens=_signer(config, TOKEN_PURPOSE),
             journal=self.journal,
             tallies=self.tallies,
@@ -121,9 +131,11 @@ class Splitter:
         self._named: dict[str, Callable[[Experiment, Environ], Reply]] = {
             "": self._visits.page,
             "thanks": self._thanks,
-            "form": self._conversions.form,
+            "form": self._form,
             "event": self._conversions.event,
             "token": self._conversions.token,
+            "seen": sightings.seen,
+            "forget": sightings.forget,
             "greenhouse.js": self._greenhouse_script,
         }
         self._keyed: dict[str, Callable[[Experiment, Environ, str], Reply]] = {
@@ -211,7 +223,7 @@ class Splitter:
         keyed_handler = self._keyed.get(name) if slash else None
         if handler is None and keyed_handler is None:
             return NOWHERE
-        refusal = _unless(environ, SENDING if name in {"form", "event"} else READING)
+        refusal = _unless(environ, SENDING if name in SENT_TO else READING)
         if refusal:
             return refusal
         if not rest:
@@ -237,6 +249,11 @@ class Splitter:
             return handler(experiment, environ)
         finally:
             self._body_places.release()
+
+    def _form(self, experiment: Experiment, environ: Environ) -> Reply:
+        if not self._form_limit.allows(address(environ, self._trusted_proxies)):
+            return self._refuse(experiment)
+        return self._conversions.form(experiment, environ)
 
     def _thanks(self, experiment: Experiment, environ: Environ) -> Reply:
         return _encoded(self._visits.arm_shown(experiment, environ).thanks, environ)

@@ -3,63 +3,88 @@
 An allow-list: no address, no full referrer, no other parameter is kept.
 """
 
+import json
 import re
 from functools import lru_cache
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from experiments.splitter.requests import Environ, text
 
 MAX_VALUE = 200  # characters
-MAX_PARAMETERS = 100  # of a query string that are looked at
+MAX_PARAMETERS = 100  # of a query string; one with more is nobody's ad
+MAX_QUERY = 4096  # characters; the same
 MAX_HEADER = 512  # characters looked at and kept in a cache
 CLICK_IDS = ("gclid", "fbclid")
 
 _UTM = re.compile(r"utm_[a-z_]{1,24}")
+_BARE_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
 _LANGUAGE = re.compile(r"\s*([a-zA-Z]{2,3})(?![a-zA-Z])")
 _TABLET = re.compile(r"iPad|Tablet|PlayBook|Silk/|Android(?!.*Mobile)")
 _PHONE = re.compile(r"Mobi|iPhone|iPod|Android|Windows Phone|BlackBerry|Opera Mini")
 
 
-def attributes_of(environ: Environ) -> dict[str, str]:
-    """Give the attributes of an exposure; what is unknown has no entry."""
-    found = _campaign(text(environ, "QUERY_STRING"))
-    found["device"] = _device(text(environ, "HTTP_USER_AGENT")[:MAX_HEADER])
-    if language := _language(text(environ, "HTTP_ACCEPT_LANGUAGE")[:MAX_HEADER]):
-        found["language"] = language
-    if referrer := _host(text(environ, "HTTP_REFERER")[:MAX_HEADER]):
-        found["referrer"] = referrer
-    return found
+def attributes_of(environ: Environ) -> str:
+    """Give the attributes of an exposure as a JSON object; what is unknown has no entry."""
+    circumstances = _circumstances(
+        text(environ, "HTTP_USER_AGENT")[:MAX_HEADER],
+        text(environ, "HTTP_ACCEPT_LANGUAGE")[:MAX_HEADER],
+        text(environ, "HTTP_REFERER")[:MAX_HEADER],
+    )
+    campaign = _campaign(text(environ, "QUERY_STRING"))
+    return f"{_to_json(campaign)[:-1]},{circumstances[1:]}" if campaign else circumstances
+
+
+_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+@lru_cache(maxsize=4096)
+def _circumstances(user_agent: str, language: str, referer: str) -> str:
+    """Give what the headers tell, as JSON. Optimization: kept, because most visitors share it with others."""
+    found = {"device": _device(user_agent), "language": _language(language), "referrer": _host(referer)}
+    return _to_json({name: value for name, value in found.items() if value})
 
 
 def _campaign(query: str) -> dict[str, str]:
     if "utm_" not in query and "clid=" not in query:
         return {}
-    decoded = query.encode("latin-1", "replace").decode("utf-8", "replace")
-    try:
-        pairs = parse_qsl(decoded, errors="replace", max_num_fields=MAX_PARAMETERS)
-    except ValueError:
+    # Optimization: only what is kept is decoded; urllib's parse_qsl takes four times as long for an ad's click.
+    if len(query) > MAX_QUERY or query.count("&") >= MAX_PARAMETERS:
         return {}
-    return {name: _shortened(value) for name, value in pairs if name in CLICK_IDS or _UTM.fullmatch(name)}
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return {name: _decoded(value) for name, _, value in pairs if value and (name in CLICK_IDS or _UTM.fullmatch(name))}
+
+
+def _decoded(value: str) -> str:
+    """Undo the encoding of a query as urllib's unquote_plus does.
+
+    Optimization: as escapes of Python's own, which its decoder reads in an eighth of the time. What is malformed must
+    not cost us much more than an honest visit.
+    """
+    if not value.isascii() or "%" in value or "+" in value:
+        escapes = _BARE_PERCENT.sub("%25", value.replace("+", " ").replace("\\", "%5c")).replace("%", "\\x")
+        value = (
+            escapes.encode("latin-1", "replace").decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
+        )
+    return _shortened(value)
 
 
 def _shortened(value: str) -> str:
-    return "".join(character for character in value if character.isprintable())[:MAX_VALUE]
+    if not value.isprintable():
+        value = "".join(character for character in value if character.isprintable())
+    return value[:MAX_VALUE]
 
 
-@lru_cache(maxsize=4096)
 def _device(user_agent: str) -> str:
     if _TABLET.search(user_agent):
         return "tablet"
     return "phone" if _PHONE.search(user_agent) else "desktop"
 
 
-@lru_cache(maxsize=1024)
 def _language(header: str) -> str:
     match = _LANGUAGE.match(header)
     return match[1].lower() if match else ""
 
 
-@lru_cache(maxsize=1024)
 def _host(referer: str) -> str:
     try:
         return _shortened(urlsplit(referer).hostname or "")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.splitter.stores import SHARDS, cluster_nodes, is_cluster
+
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 DEFAULT_STATE_DIR = "var"
 DEFAULT_RATE_PER_SECOND = 400.0
@@ -21,7 +23,8 @@ class Config:
 
     secret_key: str
     secret_key_fallbacks: tuple[str, ...] = ()
-    redis_url: str = DEFAULT_REDIS_URL
+    store_url: str = DEFAULT_REDIS_URL
+    journal_shards: int | None = None  # streams that journals use; None leaves it to the store
     journal_dir: Path = Path(DEFAULT_STATE_DIR, "journal")
     snapshot_dir: Path = Path(DEFAULT_STATE_DIR, "snapshot")
     rate_per_second: float = DEFAULT_RATE_PER_SECOND  # requests of one address; 0 turns the limit off
@@ -39,7 +42,8 @@ def from_environ(environ: Mapping[str, str]) -> Config:
     return Config(
         secret_key=secret_key,
         secret_key_fallbacks=tuple(_words(environ.get("SECRET_KEY_FALLBACKS", ""))),
-        redis_url=environ.get("REDIS_URL") or DEFAULT_REDIS_URL,
+        store_url=_store_url(environ),
+        journal_shards=_shards(environ),
         journal_dir=Path(environ.get("JOURNAL_DIR") or state_dir / "journal"),
         snapshot_dir=Path(environ.get("SNAPSHOT_DIR") or state_dir / "snapshot"),
         rate_per_second=_number(environ, "VISITOR_RATE_PER_SECOND", DEFAULT_RATE_PER_SECOND),
@@ -47,6 +51,25 @@ def from_environ(environ: Mapping[str, str]) -> Config:
         threads=int(_number(environ, "WEB_THREADS", DEFAULT_THREADS)),
         trusted_proxy_count=int(_number(environ, "TRUSTED_PROXY_COUNT", 0)),
     )
+
+
+def _store_url(environ: Mapping[str, str]) -> str:
+    url = environ.get("STORE_URL") or environ.get("REDIS_URL") or DEFAULT_REDIS_URL
+    if is_cluster(url):
+        try:
+            cluster_nodes(url)
+        except ValueError as error:
+            raise BadSetting(f"STORE_URL: {error}") from None
+    return url
+
+
+def _shards(environ: Mapping[str, str]) -> int | None:
+    text = environ.get("JOURNAL_SHARDS")
+    if not text:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= SHARDS:
+        raise BadSetting(f"JOURNAL_SHARDS must be a whole number from 1 to {SHARDS}, got {text!r}")
+    return int(text)
 
 
 def _words(text: str) -> list[str]:

@@ -15,7 +15,7 @@ from experiments.splitter.cookies import Assignment, Signer
 from experiments.splitter.events import MAX_BODY_BYTES, BadEvent, event_of
 from experiments.splitter.forms import Form, NotAForm, Submission, posted_fields
 from experiments.splitter.journal import Journal, JournalUnavailable
-from experiments.splitter.links import FORM, added_parameters, page_query, with_query
+from experiments.splitter.links import FORM, added_parameters, with_query
 from experiments.splitter.records import Conversion, Lead
 from experiments.splitter.requests import BadBody, BodyTooLarge, Environ, body, is_prefetch, text
 from experiments.splitter.responses import (
@@ -33,9 +33,9 @@ from experiments.splitter.responses import (
     empty,
     plain,
 )
+from experiments.splitter.sightings import Sightings, Visitor, query_of_page
 from experiments.splitter.snapshot import Experiment
 from experiments.splitter.tallies import Tallies
-from experiments.splitter.visits import Visits
 
 MAX_FORM_BYTES = 64 * 1024
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -46,7 +46,7 @@ RETRY_SECONDS = "5"
 class Conversions:
     """Takes what visitors do on a page."""
 
-    visits: Visits
+    sightings: Sightings
     tokens: Signer
     journal: Journal
     tallies: Tallies
@@ -57,13 +57,13 @@ class Conversions:
         link = experiment.links.get(key)
         if link is None:
             return plain(NOT_FOUND, "There is no such link.\n")
-        assignment = self.visits.assignment(experiment, environ)
+        visitor = self.sightings.visitor(experiment, environ)
         if environ["REQUEST_METHOD"] == "GET" and not is_prefetch(environ):
-            self._count_click(experiment, assignment, link.goals)
+            self._count_click(experiment, visitor, link.goals)
         query = _query_of_page(experiment, environ)
         if link.is_form:
             return empty(FOUND, ("Location", with_query(f"/p/{experiment.slug}/", query) + FORM))
-        token = self.tokens.sign(assignment) if link.wants_token and assignment and assignment.is_counted else ""
+        token = self.tokens.sign(visitor.assignment) if link.wants_token and visitor.assignment else ""
         return empty(FOUND, ("Location", link.destination(query, token)))
 
     def event(self, experiment: Experiment, environ: Environ) -> Reply:
@@ -74,12 +74,10 @@ class Conversions:
             return _error(TOO_LARGE, str(error))
         except (BadBody, BadEvent) as error:
             return _error(BAD_REQUEST, str(error))
-        assignment = self.visits.assignment(experiment, environ)
-        converted = self._converted(
-            experiment, assignment, [event.goal.key], value=event.value, event_id=event.event_id
-        )
+        visitor = self.sightings.visitor(experiment, environ)
+        converted = self._converted(experiment, visitor, [event.goal.key], value=event.value, event_id=event.event_id)
         try:
-            self._write(converted)
+            self._write(visitor, converted)
         except JournalUnavailable:
             self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
             return _error(UNAVAILABLE, "the event was not written down; send it again")
@@ -104,17 +102,17 @@ class Conversions:
 
     def token(self, experiment: Experiment, environ: Environ) -> Reply:
         """Give the token with which a server elsewhere may report this visitor's conversion later."""
-        assignment = self.visits.assignment(experiment, environ)
+        assignment = self.sightings.visits.assignment(experiment, environ)
         if assignment is None or not assignment.is_counted:
             return _error(NOT_FOUND, "no visitor of this experiment")
         document = json.dumps({"token": self.tokens.sign(assignment)})
         return plain(OK, document, ("Vary", "Cookie"), content_type="application/json")
 
     def _accepted(self, experiment: Experiment, environ: Environ, form: Form, submission: Submission) -> Reply:
-        assignment = self.visits.assignment(experiment, environ)
-        lead = self._lead(experiment, assignment, submission)
+        visitor = self.sightings.visitor(experiment, environ)
+        lead = self._lead(experiment, visitor.assignment, submission)
         try:
-            self._write(self._converted(experiment, assignment, form.goals), lead)
+            self._write(visitor, self._converted(experiment, visitor, form.goals), lead)
         except JournalUnavailable:
             self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
             return self._shown_again(experiment, environ, submission, UNAVAILABLE, "not_sent")
@@ -126,7 +124,7 @@ class Conversions:
     ) -> Reply:
         """Answer with the page the visitor came from, its form filled with what they sent."""
         form_error = submission.form.messages[message]
-        answer = self.visits.arm_shown(experiment, environ).form or experiment.control.form
+        answer = self.sightings.visits.arm_shown(experiment, environ).form or experiment.control.form
         if answer is None:
             return plain(status, "\n".join([form_error, *submission.errors.values(), ""]))
         page = answer.page.filled(submission.places(form_error))
@@ -135,16 +133,16 @@ class Conversions:
             headers = [*headers, ("Retry-After", RETRY_SECONDS)]
         return Reply(status, headers, page)
 
-    def _count_click(self, experiment: Experiment, assignment: Assignment | None, goals: Iterable[str]) -> None:
+    def _count_click(self, experiment: Experiment, visitor: Visitor, goals: Iterable[str]) -> None:
         try:
-            self._write(self._converted(experiment, assignment, goals))
+            self._write(visitor, self._converted(experiment, visitor, goals))
         except JournalUnavailable:
             self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
 
     def _converted(
         self,
         experiment: Experiment,
-        assignment: Assignment | None,
+        visitor: Visitor,
         goals: Iterable[str],
         *,
         value: float | None = None,
@@ -152,9 +150,10 @@ class Conversions:
     ) -> list[Conversion]:
         """Give the conversions this makes: none without a counted visitor or after a goal's window."""
         reached = [experiment.goals[key] for key in goals if key in experiment.goals]
-        if assignment is None or not assignment.is_counted:
+        assignment = visitor.assignment
+        if assignment is None:
             if reached:
-                self.tallies.add(experiment.number, kinds.UNATTRIBUTED)
+                self.tallies.add(experiment.number, visitor.uncounted_because)
             return []
         at_ms = self.now_ms()
         in_time = [goal for goal in reached if at_ms - assignment.exposed_ms <= goal.window_ms]
@@ -176,32 +175,29 @@ class Conversions:
         ]
 
     def _lead(self, experiment: Experiment, assignment: Assignment | None, submission: Submission) -> Lead:
-        is_counted = assignment is not None and assignment.is_counted
         return Lead(
             experiment=experiment.number,
-            visitor=assignment.visitor if assignment and is_counted else "",
-            arm=assignment.arm if assignment and is_counted else "",
+            visitor=assignment.visitor if assignment else "",
+            arm=assignment.arm if assignment else "",
             at_ms=self.now_ms(),
             lead_id=uuid4().hex,
             fields=submission.values,
         )
 
-    def _write(self, conversions: list[Conversion], lead: Lead | None = None) -> None:
+    def _write(self, visitor: Visitor, conversions: list[Conversion], lead: Lead | None = None) -> None:
         """Write all of it in one go, so that a lead never stands without its conversion."""
         lines = [lead.encode()] if lead else []
         lines += [conversion.encode() for conversion in conversions]
         if not lines:
             return
-        self.journal.append(b"".join(lines))
+        self.journal.append(b"".join([visitor.exposure, *lines]))
         self.tallies.count("leads", 1 if lead else 0)
         self.tallies.count("conversions", len(conversions))
 
 
 def _query_of_page(experiment: Experiment, environ: Environ) -> str:
     """Give the query string the page was visited with, without our own parameters."""
-    path = f"/p/{experiment.slug}/"
-    query = page_query(text(environ, "HTTP_REFERER"), host=text(environ, "HTTP_HOST"), path=path)
-    return "&".join(added_parameters(query, ()))
+    return "&".join(added_parameters(query_of_page(experiment, environ), ()))
 
 
 def _error(status: str, reason: str) -> Reply:

@@ -6,29 +6,31 @@ Cookie and token differ in what they are signed for, so neither passes for the o
 signed with another key reads as None: to the visitor tier that is a visitor without a cookie.
 """
 
-import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from hmac import compare_digest
+from typing import NamedTuple
 
 COOKIE_PURPOSE = b"gh-cookie"
+PENDING_PURPOSE = b"gh-pending"  # of a cookie whose visitor may not have seen the page yet: nothing is counted so far
 TOKEN_PURPOSE = b"gh-token"
 
 OUTSIDE = "-"  # in place of an arm: outside the experiment's traffic share
 SIGNATURE_BYTES = 18  # 144 bits, and a multiple of three: base64 without padding
 MAX_LENGTH = 300  # longer than any text we sign
+MAX_DIGITS = 18  # of a number that the database can look up
 
 # A browser keeps several cookies of one name if they were set for several paths; more than this is an attack.
 MAX_CANDIDATES = 4
+MAX_HEADER = 16_384  # characters looked at; browsers and servers give up at half of it
 
-_SIGNED = re.compile(r"([0-9a-f]{32})\.([0-9]{1,18})\.([a-z0-9-]{1,100})\.([0-9]{1,18})\.([0-9]{1,18})", re.ASCII)
 
+class Assignment(NamedTuple):
+    """Who was given which arm, when, under which allocation.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """Who was given which arm, when, under which allocation."""
+    Optimization: a tuple, because a frozen dataclass takes three times as long to make.
+    """
 
     visitor: str  # 32 hex digits
     experiment: int
@@ -60,16 +62,24 @@ class Signer:
         if len(text) > MAX_LENGTH or not text.isascii():
             return None
         payload, _, signature = text.rpartition(".")
-        match = _SIGNED.fullmatch(payload)
-        if match is None or not self._is_ours(payload, signature):
+        if not self._is_ours(payload, signature):
             return None
-        visitor, experiment, arm, epoch, exposed_ms = match.groups()
-        return Assignment(
-            visitor=visitor, experiment=int(experiment), arm=arm, epoch=int(epoch), exposed_ms=int(exposed_ms)
-        )
+        # What bears our signature has the form that `sign` gave it.
+        visitor, experiment, arm, epoch, exposed_ms = payload.split(".")
+        return Assignment(visitor, int(experiment), arm, int(epoch), int(exposed_ms))
 
     def _is_ours(self, payload: str, signature: str) -> bool:
-        return any(compare_digest(_signature(keyed, payload), signature) for keyed in self._hashes)
+        # Optimization: the key that signs is asked by itself; setting up the loop takes half as long as one signature.
+        if compare_digest(_signature(self._hashes[0], payload), signature):
+            return True
+        return any(compare_digest(_signature(keyed, payload), signature) for keyed in self._hashes[1:])
+
+
+def claimed_experiment(text: str) -> int:
+    """Give the experiment that a text we did not sign claims to be of, or 0."""
+    parts = text[:MAX_LENGTH].split(".", 2)
+    claimed = parts[1][:MAX_DIGITS] if len(parts) > 1 else ""
+    return int(claimed) if claimed.isascii() and claimed.isdigit() else 0
 
 
 def cookie_name(experiment: int) -> str:
@@ -79,11 +89,14 @@ def cookie_name(experiment: int) -> str:
 
 def cookie_values(header: str, name: str) -> list[str]:
     """Give the values of the cookies called `name` in a Cookie header, at most MAX_CANDIDATES."""
-    prefix = f"{name}="
-    if prefix not in header:
-        return []
-    pairs = (pair.strip() for pair in header.split(";"))
-    return [pair.removeprefix(prefix) for pair in pairs if pair.startswith(prefix)][:MAX_CANDIDATES]
+    # Optimization: the header is cut at the name and not at each semicolon, of which a hostile one has thousands.
+    before, *pieces = header[:MAX_HEADER].split(f"{name}=", MAX_CANDIDATES)
+    values = []
+    for piece in pieces:
+        if not before or before.rstrip().endswith(";"):
+            values.append(piece.partition(";")[0].strip())
+        before = piece or "="
+    return values
 
 
 def _keyed_hash(secret_key: str, purpose: bytes) -> "blake2b":

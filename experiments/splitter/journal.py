@@ -25,6 +25,9 @@ OWNER_ONLY_DIRECTORY = 0o700
 # although its writer was told that it failed.
 TORN_END = b"!\n"
 
+# Empty lines mean nothing. As many as several records, so that the last free bytes of a full disk do not pass for room.
+PROBE = b"\n" * 4096
+
 
 class JournalUnavailable(Exception):
     """The records are not on disk, so what they say must not be promised to anybody."""
@@ -55,7 +58,8 @@ class Journal:
     def __init__(self, directory: Path, *, rotate_bytes: int = ROTATE_BYTES) -> None:
         self.directory = directory
         self.failures = 0  # writes refused since the start
-        self.is_failing = False  # the last write was refused
+        self.is_failing = False  # a write was refused, and it is not yet certain that the next one will not be
+        self._failures_told = 0
         self._rotate_bytes = rotate_bytes
         self._lock = threading.Lock()
         self._file: _File | None = None
@@ -74,19 +78,26 @@ class Journal:
                 self.failures += 1
                 self.is_failing = True
                 raise JournalUnavailable(f"{self.directory}: {error}") from error
-            self.is_failing = False
 
     def tend(self) -> None:
         """Do what is due each second: sync, rotate, and after a failure find out whether writing works again."""
+        refused = self.failures - self._failures_told
         try:
             self._sync()
             if self._file is not None and self._is_used_up(self._file):
                 self.close()
             if self._file is None or self.is_failing:
-                self.append(b"\n")  # an empty line means nothing
+                self.append(PROBE if self.is_failing else b"\n")
         except (OSError, JournalUnavailable) as error:
             self.is_failing = True
-            logger.warning("the journal cannot be written: %s", error)
+            logger.warning("the journal cannot be written: %s (%d records refused)", error, refused)
+        else:
+            # A disk that is almost full takes a short record and refuses the next: only a second without a refusal
+            # means that it is over.
+            self.is_failing = refused > 0
+            if refused:
+                logger.warning("the journal cannot be written: %d records refused", refused)
+        self._failures_told = self.failures
 
     def close(self) -> None:
         """Force everything to disk and give up the file; a later append starts a new one."""

@@ -10,10 +10,13 @@ from typing import Any, Protocol, cast
 
 Environ = Mapping[str, Any]
 
+AHEAD = frozenset({"prefetch", "preview"})
 CONSENT_COOKIE = "gh_consent=yes"
+REFUSAL_COOKIE = "gh_consent=no"
 
 _PREVIEW = re.compile(r"(?:^|&)gh_preview=")
 _CONSENT = re.compile(rf"(?:^|;)\s*{CONSENT_COOKIE}\s*(?:;|$)")
+_REFUSAL = re.compile(rf"(?:^|;)\s*{REFUSAL_COOKIE}\s*(?:;|$)")
 
 
 class BadBody(ValueError):
@@ -51,9 +54,9 @@ def has_opted_out(environ: Environ) -> bool:
 def is_prefetch(environ: Environ) -> bool:
     """Tell whether the browser fetches ahead: nobody is looking yet, and perhaps nobody will."""
     return (
-        "prefetch" in text(environ, "HTTP_SEC_PURPOSE")
-        or text(environ, "HTTP_PURPOSE") in {"prefetch", "preview"}
-        or text(environ, "HTTP_X_PURPOSE") in {"prefetch", "preview"}
+        "prefetch" in environ.get("HTTP_SEC_PURPOSE", "")
+        or environ.get("HTTP_PURPOSE") in AHEAD
+        or environ.get("HTTP_X_PURPOSE") in AHEAD
         or environ.get("HTTP_X_MOZ") == "prefetch"
     )
 
@@ -62,6 +65,12 @@ def has_consented(environ: Environ) -> bool:
     """Tell whether the visitor agreed; greenhouse.consent(true) in the browser sets the cookie."""
     cookies = text(environ, "HTTP_COOKIE")
     return CONSENT_COOKIE in cookies and _CONSENT.search(cookies) is not None
+
+
+def has_refused(environ: Environ) -> bool:
+    """Tell whether the visitor said no; greenhouse.consent(false) in the browser sets the cookie."""
+    cookies = text(environ, "HTTP_COOKIE")
+    return REFUSAL_COOKIE in cookies and _REFUSAL.search(cookies) is not None
 
 
 def is_https(environ: Environ, trusted_proxies: int) -> bool:

@@ -47,28 +47,24 @@ class Reply(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A stored body, ready to be sent in each encoding."""
+    """A stored body, ready to be sent: the smallest form for each set of encodings that a visitor may accept."""
 
     identity: Reply
     br: Reply
     gzip: Reply
+    either: Reply
 
     def accepted_by(self, accept_encoding: str) -> Reply:
         """Give the smallest form that the Accept-Encoding header allows."""
-        accepts_br, accepts_gzip = accepted_encodings(accept_encoding[:MAX_HEADER])
-        if accepts_br and self.br is not self.identity:
-            return self.br
-        return self.gzip if accepts_gzip else self.identity
+        return self[_place(accept_encoding[:MAX_HEADER])] if accept_encoding else self.identity
 
 
 def answer_of(blob: Blob, *, cache_control: str = NO_STORE) -> Answer:
     """Make the answer of a page or image. An encoding that the blob lacks stands for the plain form."""
     identity = _reply_of(blob, blob.identity, None, cache_control)
-    return Answer(
-        identity=identity,
-        br=_reply_of(blob, blob.br, "br", cache_control) if blob.br is not None else identity,
-        gzip=_reply_of(blob, blob.gzip, "gzip", cache_control) if blob.gzip is not None else identity,
-    )
+    br = _reply_of(blob, blob.br, "br", cache_control) if blob.br is not None else identity
+    gzip = _reply_of(blob, blob.gzip, "gzip", cache_control) if blob.gzip is not None else identity
+    return Answer(identity=identity, br=br, gzip=gzip, either=gzip if br is identity else br)
 
 
 def page_headers(blob: Blob, body_bytes: int, *, cache_control: str = NO_STORE) -> Headers:
@@ -107,11 +103,11 @@ def empty(status: str, *extra: tuple[str, str]) -> Reply:
 
 
 @lru_cache(maxsize=1024)
-def accepted_encodings(header: str) -> tuple[bool, bool]:
-    """Tell whether br and whether gzip are acceptable, by RFC 9110 12.5.3: q=0 refuses, `*` means any not named."""
-    weights = dict(_weighted(part) for part in header.lower().split(","))
+def _place(accept_encoding: str) -> int:
+    """Give the form's place in an Answer, by RFC 9110 12.5.3: q=0 refuses, `*` means any not named."""
+    weights = dict(_weighted(part) for part in accept_encoding.lower().split(","))
     anything = weights.get("*", 0.0)
-    return weights.get("br", anything) > 0, weights.get("gzip", anything) > 0
+    return (weights.get("br", anything) > 0) + 2 * (weights.get("gzip", anything) > 0)
 
 
 _WEIGHT = re.compile(r"q\s*=\s*([0-9.]{1,6})")

@@ -5,13 +5,16 @@ twice is harmless because counting skips what lies before the cursor. So the who
 
 1. Read the cursors.
 2. Adopt orphans: journals whose lock nobody holds, because their process is gone or has started a new file.
-3. Ship whole lines of each journal, but never further than a window beyond its cursor: Redis stays bounded.
+3. Ship whole lines of each journal, but never further than a window beyond its cursor, and of all orphans together no
+   more than another window: Redis stays bounded by two windows a process.
 4. If a cursor has stood still for a while and the stream holds nothing to move it, ship again from the cursor.
 5. Delete orphans that are counted to their end and a day old.
+6. Say how far counting is behind each journal, for the console and for whoever watches many hosts.
 """
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ from pathlib import Path
 
 from experiments.splitter.clock import Milliseconds
 from experiments.splitter.journal import SUFFIX, Journal, lock
-from experiments.splitter.stores import Chunk, Store, StoreUnavailable
+from experiments.splitter.stores import Chunk, JournalLag, Store, StoreUnavailable
 from experiments.splitter.tallies import Tallies
 
 logger = logging.getLogger(__name__)
@@ -34,6 +37,7 @@ KEPT_MS = 24 * 3600 * 1000  # a restored backup of a day ago can be brought up t
 # After a crash loop there may be thousands of orphans; the others wait, and neither files nor Redis run out.
 MAX_ADOPTED = 16
 PAGE_ENTRIES = 32  # of the stream, looked through at a time
+HOST = socket.gethostname()  # by which people know where a journal lies
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,8 +93,7 @@ class Shipper:
         """Make one pass. Nothing that goes wrong with Redis or the disk comes out of it."""
         try:
             self._refresh_cursors()
-            for shipment in sorted(self._shipments.values(), key=lambda each: each.is_orphan):
-                self._advance(shipment)
+            self._advance_all()
         except (StoreUnavailable, OSError) as error:
             self._note_failure(error)
         else:
@@ -117,16 +120,22 @@ class Shipper:
         now_ms = self._monotonic_ms()
         if self._cursors_ms is not None and now_ms - self._cursors_ms < CURSOR_INTERVAL_MS:
             return
-        self._cursors = self._store.cursors()
+        paths = sorted(self._journal.directory.glob(f"*{SUFFIX}"))
+        self._cursors = self._store.cursors({path.stem for path in paths} | self._shipments.keys())
         self._cursors_ms = now_ms
         for shipment in list(self._shipments.values()):
             self._note_cursor(shipment, self._cursors.get(shipment.name, 0), now_ms)
             if shipment.is_orphan and shipment.cursor >= shipment.size:
                 os.close(self._shipments.pop(shipment.name).descriptor)
-        for path in sorted(self._journal.directory.glob(f"*{SUFFIX}")):
+        for path in paths:
             if path.stem not in self._shipments:
                 with suppress(FileNotFoundError):  # another process has just deleted it
                     self._look_at(path)
+        self._store.report_lags({each.name: self._reported(each, now_ms) for each in self._shipments.values()})
+
+    def _reported(self, shipment: _Shipment, now_ms: int) -> JournalLag:
+        waited_ms = now_ms - shipment.probe_ms if shipment.cursor < shipment.size else 0
+        return JournalLag(host=HOST, end=shipment.size, seconds=waited_ms / 1000, at_ms=self._now_ms())
 
     def _adopt_own(self) -> None:
         """Take up the journal's current file, and let go of one it has left, which is an orphan from then on."""
@@ -185,9 +194,26 @@ class Shipper:
         shipment.cursor = cursor
         shipment.shipped = max(shipment.shipped, cursor)
 
-    def _advance(self, shipment: _Shipment) -> None:
+    def _advance_all(self) -> None:
+        """Advance every journal; one whose part of a cluster is away does not hold up the others."""
+        failed: dict[int, StoreUnavailable] = {}
+        room = self._window_bytes - sum(e.shipped - e.cursor for e in self._shipments.values() if e.is_orphan)
+        for shipment in sorted(self._shipments.values(), key=lambda each: each.is_orphan):
+            shard = self._store.shard_of(shipment.name)
+            if shard in failed:
+                continue
+            shipped = shipment.shipped
+            try:
+                self._advance(shipment, room if shipment.is_orphan else self._window_bytes)
+            except StoreUnavailable as error:
+                failed[shard] = error
+            room -= shipment.shipped - shipped if shipment.is_orphan else 0
+        if failed:
+            raise next(iter(failed.values()))
+
+    def _advance(self, shipment: _Shipment, room: int) -> None:
         self._ship_again_if_stalled(shipment)
-        limit = min(shipment.size, shipment.cursor + self._window_bytes)
+        limit = min(shipment.size, shipment.cursor + self._window_bytes, shipment.shipped + room)
         for chunk in _chunks(shipment, limit):
             if shipment.shipped == shipment.cursor:
                 shipment.moved_ms = self._monotonic_ms()  # nothing was under way, so nothing can have stalled
@@ -210,8 +236,8 @@ class Shipper:
 
     def _is_in_stream(self, journal: str, offset: int) -> bool:
         """Tell whether the stream holds the chunk that would move this journal's cursor."""
-        after = ""
-        while entries := self._store.entries(after, PAGE_ENTRIES):
+        after, shard = "", self._store.shard_of(journal)
+        while entries := self._store.entries(after, PAGE_ENTRIES, shard=shard):
             if any(e.chunk.journal == journal and e.chunk.start <= offset < e.chunk.end for e in entries):
                 return True
             after = entries[-1].id

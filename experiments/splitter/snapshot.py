@@ -8,11 +8,12 @@ sees the old one or the new one and never a mix.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any
 
-from experiments.splitter.assignment import BadShares, Split, salt_key, split_of
+from experiments.splitter.assignment import BadShares, Split, salted_hash, split_of
 from experiments.splitter.cookies import cookie_name
 from experiments.splitter.forms import Form, FormPage, form_of, form_page_of
 from experiments.splitter.links import Link, link_of
@@ -90,28 +91,22 @@ class Experiment:
     number: int
     slug: str
     status: Status
-    salt: bytes
+    salt: "blake2b" = field(compare=False)  # hashes do not compare; the sequence tells documents apart
     traffic_share: float
     epoch: int
     split: Split | None  # of new visitors; None when no new visitor is assigned
     control: Arm
-    winner: Arm | None
     arms: Mapping[str, Arm]  # live and retired ones
     consent_required: bool
+    confirm_exposures: bool
     cookie: str  # the cookie's name
     cookie_attributes: str
     goals: Mapping[str, Goal]
     links: Mapping[str, Link]
     form: Form | None
     images: Mapping[str, Answer]
+    everyone_gets: Arm | None  # whatever their cookie says; None while arms compete
     blobs: frozenset[str]  # hashes of everything it is made of
-
-    @property
-    def everyone_gets(self) -> Arm | None:
-        """The arm that all visitors get whatever their cookie says, or None while arms compete."""
-        if self.status is Status.FINISHED:
-            return self.control
-        return self.winner if self.status is Status.PROMOTED else None
 
 
 def parse(document: str) -> dict[str, Any]:
@@ -163,20 +158,21 @@ def _compiled(document: Mapping[str, Any], blobs: Mapping[str, Blob]) -> Experim
         number=number,
         slug=slug,
         status=status,
-        salt=salt_key(str(document["salt"])),
+        salt=salted_hash(str(document["salt"])),
         traffic_share=float(document.get("traffic_share", 1)),
         epoch=int(document["epoch"]),
         split=_split(document["shares"], arms) if status is Status.RUNNING else None,
         control=arms[document["control"]],
-        winner=arms.get(winner),
         arms=arms,
         consent_required=bool(document.get("consent_required", False)),
+        confirm_exposures=bool(document.get("confirm_exposures", False)),
         cookie=cookie_name(number),
         cookie_attributes=_cookie_attributes(slug, cookie_seconds),
         goals=goals,
         links={key: link_of(link) for key, link in document["links"].items()},
         form=form_of(document["form"]) if document.get("form") else None,
         images=_images(document, blobs),
+        everyone_gets={Status.FINISHED: arms[document["control"]], Status.PROMOTED: arms.get(winner)}.get(status),
         blobs=frozenset(blobs),
     )
 

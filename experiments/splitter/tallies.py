@@ -12,15 +12,23 @@ from experiments.splitter.records import Tally
 # Why a request for a page or a conversion was not counted.
 BOT = "bot"
 OPTED_OUT = "opted_out"
-PREFETCH = "prefetch"
 HEAD = "head"
 NO_CONSENT = "no_consent"
 OUTSIDE = "outside"  # of the traffic share
 PAUSED = "paused"
 JOURNAL_REFUSED = "journal_refused"
-UNATTRIBUTED = "unattributed"  # a conversion without a counted visitor
-LATE = "late"  # a conversion after its window
 LIMITED = "limited"  # refused by the rate limit
+# Given a cookie that waits until the page is seen, and how many of those were: the report shows the difference.
+UNCONFIRMED, CONFIRMED = "unconfirmed", "confirmed"  # where an experiment counts only what ran in a browser
+PREFETCH, SHOWN = "prefetch", "shown"  # everywhere else
+
+# Why something that a visitor did was not counted.
+UNATTRIBUTED = "unattributed"  # no cookie, or one of somebody outside
+FORGED = "forged"  # a cookie or token that we did not sign
+FOREIGN = "foreign"  # signed, but for another experiment or goal
+TOO_SOON = "too_soon"  # by somebody who is not confirmed yet, where that is asked for
+EARLY = "early"  # dated before the visitor saw the page
+LATE = "late"  # after its window
 
 
 class Tallies:

@@ -2,10 +2,16 @@
 
 opted out, bot             control, uncounted
 valid cookie               its arm, uncounted: the exposure was counted when the cookie was made
-fetched ahead, HEAD        control, uncounted: nobody looks at it
+HEAD                       control, uncounted: nobody looks at it
 no cookie                  inside the traffic share: a new arm, journalled first, then answered
                            outside: control, and a cookie that keeps them outside
+  fetched ahead            a new arm and a pending cookie; journalled once it is shown
+  confirmation asked for   the same; journalled once the page has run in a browser
+pending cookie             its arm; journalled now unless this, too, is fetched ahead or lacks a confirmation
 finished, promoted         everyone the control, everyone the winner
+
+A pending cookie differs from the others in what it is signed for. Beside it stands one that scripts may read and that
+says nothing but that greenhouse.js should tell us when the page is shown (sightings.py).
 """
 
 import os
@@ -19,13 +25,25 @@ from experiments.splitter.bots import is_bot
 from experiments.splitter.clock import Milliseconds
 from experiments.splitter.cookies import OUTSIDE, Assignment, Signer, cookie_values
 from experiments.splitter.journal import Journal, JournalUnavailable
-from experiments.splitter.records import Exposure
-from experiments.splitter.requests import Environ, has_consented, has_opted_out, is_https, is_prefetch, text
+from experiments.splitter.records import exposure_line
+from experiments.splitter.requests import (
+    Environ,
+    has_consented,
+    has_opted_out,
+    has_refused,
+    is_https,
+    is_prefetch,
+    text,
+)
 from experiments.splitter.responses import Reply
 from experiments.splitter.snapshot import Arm, Experiment
 from experiments.splitter.tallies import Tallies
 
 VISITOR_BYTES = 16
+PENDING = "gh_pending"  # the cookie that greenhouse.js looks for
+# Long enough for a page that was fetched ahead and for a browser whose scripts came late. Somebody who comes back after
+# it is a new visitor: nothing of the old one was counted.
+PENDING_SECONDS = 24 * 3600
 # Hosts' clocks differ and are set back; a cookie from further in the future than this was not made by a sane clock.
 MAX_AHEAD_MS = 24 * 3600 * 1000
 
@@ -40,6 +58,7 @@ class Visits:
     """Decides what a visitor sees."""
 
     cookies: Signer
+    pending_cookies: Signer
     journal: Journal
     tallies: Tallies
     now_ms: Milliseconds
@@ -57,6 +76,9 @@ class Visits:
             return _page_of(experiment.control, environ)
         if experiment.consent_required and not has_consented(environ):
             return self._without_consent(experiment, environ)
+        pending = self.pending(experiment, environ)
+        if pending:
+            return self._looked_again(experiment, pending, environ)
         if experiment.split is None:
             self.tallies.add(experiment.number, kinds.PAUSED)
             return _page_of(experiment.control, environ)
@@ -64,17 +86,27 @@ class Visits:
 
     def arm_shown(self, experiment: Experiment, environ: Environ) -> Arm:
         """Give the arm that the page would show to whoever is known by a cookie, and the control to others."""
-        return experiment.everyone_gets or self._known(experiment, environ) or experiment.control
+        known = experiment.everyone_gets or self._known(experiment, environ)
+        if known is None and (pending := self.pending(experiment, environ)):
+            return experiment.arms.get(pending.arm, experiment.control)
+        return known or experiment.control
 
     def assignment(self, experiment: Experiment, environ: Environ) -> Assignment | None:
         """Give the assignment that the visitor's cookie proves, or None for those who have or want none."""
+        return self._proven_by(self.cookies, experiment, environ)
+
+    def pending(self, experiment: Experiment, environ: Environ) -> Assignment | None:
+        """Give the assignment of a visitor who was given an arm but may not have seen it yet."""
+        return self._proven_by(self.pending_cookies, experiment, environ)
+
+    def _proven_by(self, signer: Signer, experiment: Experiment, environ: Environ) -> Assignment | None:
         cookies = text(environ, "HTTP_COOKIE")
-        if experiment.cookie not in cookies or has_opted_out(environ):
+        if experiment.cookie not in cookies or has_opted_out(environ) or has_refused(environ):
             return None
         if experiment.consent_required and not has_consented(environ):
             return None
         for value in cookie_values(cookies, experiment.cookie):
-            found = self.cookies.read(value)
+            found = signer.read(value)
             if found and found.experiment == experiment.number and found.exposed_ms <= self.now_ms() + MAX_AHEAD_MS:
                 return found
         return None
@@ -90,29 +122,53 @@ class Visits:
         visitor = self.new_visitor()
         for_traffic, for_arm = numbers_of(visitor, experiment.salt)
         is_outside = for_traffic >= experiment.traffic_share
-        assignment = Assignment(
-            visitor=visitor,
-            experiment=experiment.number,
-            arm=OUTSIDE if is_outside else split.arm_at(for_arm),
-            epoch=experiment.epoch,
-            exposed_ms=self.now_ms(),
-        )
+        arm = OUTSIDE if is_outside else split.arm_at(for_arm)
+        assignment = Assignment(visitor, experiment.number, arm, experiment.epoch, self.now_ms())
         if is_outside:
             self.tallies.add(experiment.number, kinds.OUTSIDE)
             return self._with_cookie(experiment, experiment.control, assignment, environ)
+        if experiment.confirm_exposures or is_prefetch(environ):
+            return self._with_pending_cookie(experiment, assignment, environ)
         try:
-            self.journal.append(_exposure(assignment, environ))
+            self.journal.append(exposure_of(assignment, environ))
         except JournalUnavailable:
             self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
             return _page_of(experiment.control, environ)
         self.tallies.count("exposures")
         return self._with_cookie(experiment, experiment.arms[assignment.arm], assignment, environ)
 
+    def _looked_again(self, experiment: Experiment, pending: Assignment, environ: Environ) -> Reply:
+        """Answer somebody whose cookie is pending with their arm; an ordinary visit shows it to them."""
+        arm = experiment.arms.get(pending.arm, experiment.control)
+        if experiment.confirm_exposures or is_prefetch(environ):
+            return _page_of(arm, environ)
+        try:
+            self.journal.append(exposure_of(pending, environ))
+        except JournalUnavailable:
+            self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
+            return _page_of(arm, environ)
+        self.tallies.count("exposures")
+        self.tallies.add(experiment.number, kinds.SHOWN)
+        return self._with_cookie(experiment, arm, pending, environ)
+
     def _with_cookie(self, experiment: Experiment, arm: Arm, assignment: Assignment, environ: Environ) -> Reply:
         status, headers, body = _page_of(arm, environ)
+        return Reply(status, [*headers, ("Set-Cookie", self.cookie(experiment, assignment, environ))], body)
+
+    def cookie(self, experiment: Experiment, assignment: Assignment, environ: Environ) -> str:
+        """Give the cookie by which a visitor is known from now on."""
         secure = "; Secure" if is_https(environ, self.trusted_proxies) else ""
-        cookie = f"{experiment.cookie}={self.cookies.sign(assignment)}{experiment.cookie_attributes}{secure}"
-        return Reply(status, [*headers, ("Set-Cookie", cookie)], body)
+        return f"{experiment.cookie}={self.cookies.sign(assignment)}{experiment.cookie_attributes}{secure}"
+
+    def _with_pending_cookie(self, experiment: Experiment, assignment: Assignment, environ: Environ) -> Reply:
+        kind = kinds.UNCONFIRMED if experiment.confirm_exposures else kinds.PREFETCH
+        self.tallies.add(experiment.number, kind)
+        status, headers, body = _page_of(experiment.arms[assignment.arm], environ)
+        attributes = f"; Max-Age={PENDING_SECONDS}; Path=/p/{experiment.slug}/; SameSite=Lax"
+        if is_https(environ, self.trusted_proxies):
+            attributes += "; Secure"
+        cookie = f"{experiment.cookie}={self.pending_cookies.sign(assignment)}{attributes}; HttpOnly"
+        return Reply(status, [*headers, ("Set-Cookie", cookie), ("Set-Cookie", f"{PENDING}=1{attributes}")], body)
 
     def _without_consent(self, experiment: Experiment, environ: Environ) -> Reply:
         """Answer with the control; whoever has withdrawn their consent loses the cookie."""
@@ -120,18 +176,15 @@ class Visits:
         status, headers, body = _page_of(experiment.control, environ)
         if f"{experiment.cookie}=" not in text(environ, "HTTP_COOKIE"):
             return Reply(status, headers, body)
-        expired = f"{experiment.cookie}=; Max-Age=0; Path=/p/{experiment.slug}/; HttpOnly; SameSite=Lax"
-        return Reply(status, [*headers, ("Set-Cookie", expired)], body)
+        return Reply(status, [*headers, ("Set-Cookie", expired(experiment.cookie, experiment))], body)
 
 
 def _reason_not_to_count(environ: Environ) -> str:
     """Tell why a visitor who is not known stays unknown, or give the empty text."""
     if is_bot(text(environ, "HTTP_USER_AGENT")):
         return kinds.BOT
-    if has_opted_out(environ):
+    if has_opted_out(environ) or has_refused(environ):
         return kinds.OPTED_OUT
-    if is_prefetch(environ):
-        return kinds.PREFETCH
     return kinds.HEAD if environ["REQUEST_METHOD"] == "HEAD" else ""
 
 
@@ -139,12 +192,18 @@ def _page_of(arm: Arm, environ: Environ) -> Reply:
     return arm.page.accepted_by(text(environ, "HTTP_ACCEPT_ENCODING"))
 
 
-def _exposure(assignment: Assignment, environ: Environ) -> bytes:
-    return Exposure(
+def expired(name: str, experiment: Experiment) -> str:
+    """Give what removes a cookie."""
+    return f"{name}=; Max-Age=0; Path=/p/{experiment.slug}/; HttpOnly; SameSite=Lax"
+
+
+def exposure_of(assignment: Assignment, environ: Environ) -> bytes:
+    """Give the journal line of an exposure; where the visitor came from is taken from the request."""
+    return exposure_line(
         experiment=assignment.experiment,
         visitor=assignment.visitor,
         arm=assignment.arm,
         epoch=assignment.epoch,
         exposed_ms=assignment.exposed_ms,
         attributes=attributes_of(environ),
-    ).encode()
+    )

@@ -17,7 +17,7 @@ def visitor_tier() -> Splitter:
         config = from_environ(os.environ)
     except BadSetting as error:
         raise SystemExit(f"greenhouse: {error}") from None
-    splitter = Splitter(config, RedisStore(config.redis_url))
+    splitter = Splitter(config, RedisStore(config.store_url, shards=config.journal_shards))
     splitter.start()
     atexit.register(splitter.close)
     return splitter

@@ -165,7 +165,7 @@ def test_the_call_to_action_is_seen_on_a_phone_without_scrolling(chromium, layou
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_page_breaks_no_policy_and_asks_for_nothing_it_does_not_get(chromium, layout):
-    frame = make_frame(logo=IMAGE, images={"x": IMAGE}, with_script=True)
+    frame = make_frame(logo=IMAGE, images={"x": IMAGE})
     content = make_content(layout=layout)
     hero = content.hero.model_copy(update={"image": "x"})
     rendered = render_page(content.model_copy(update={"sections": [hero, *content.sections[1:]]}), frame)

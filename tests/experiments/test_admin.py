@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.models import Group, User
 from django.core import signing
 from django.db import connection
@@ -87,7 +87,8 @@ MAY = {
 POSTS = {
     "experiment_grow": WRITE, "experiment_decide": JUDGE, "experiment_step": RUN, "experiment_promote": RUN,
     "experiment_roll_back": RUN, "experiment_renew": RUN, "variant_write": WRITE,
-    "variant_copy": WRITE, "variant_control": WRITE,
+    "variant_copy": WRITE, "variant_control": WRITE, "experiment_prove": RUN, "experiment_end_proof": RUN,
+    "experiment_set_aside": RUN,
 }  # fmt: skip
 GETS = {"experiment_workbench": SEE, "experiment_progress": SEE, "experiment_timeline": SEE, "variant_edit": WRITE}
 SHARED = {"experiment_share"}  # Authors and Approvers may; it has a test of its own
@@ -148,10 +149,44 @@ def test_leads_are_not_for_viewers(role: str, status: int, cast: Cast, draft: Ex
 
 def test_nobody_can_change_a_lead(cast: Cast, draft: Experiment):
     lead = Lead.objects.create(lead_id="1", experiment=draft, values={"email": "a@b.c"}, submitted_at=timezone.now())
-    client = cast("superuser")
-    client.post(url("lead_change", lead.pk), {"values": "{}"})
-    client.post(url("lead_delete", lead.pk), {"post": "yes"})
+    cast("superuser").post(url("lead_change", lead.pk), {"values": "{}"})
     assert Lead.objects.get().values == {"email": "a@b.c"}
+
+
+def make_leads(experiment: Experiment, *emails: str) -> list[Lead]:
+    now = timezone.now()
+    return [
+        Lead.objects.create(lead_id=email, experiment=experiment, values={"email": email}, submitted_at=now)
+        for email in emails
+    ]
+
+
+@pytest.mark.parametrize(("role", "may"), [("Approver", True), ("Author", False), ("Viewer", False)])
+def test_who_may_erases_a_person_after_being_asked(role: str, may: bool, cast: Cast, draft: Experiment):  # noqa: FBT001
+    [lead] = make_leads(draft, "jane@canary.example")
+    client = cast(role)
+    asked = client.get(url("lead_delete", lead.pk))
+    assert (asked.status_code == 200 and "Erase this person?" in asked.content.decode()) is may
+    assert Lead.objects.exists()
+    client.post(url("lead_delete", lead.pk), {"post": "yes"})
+    assert Lead.objects.exists() is not may
+    assert "canary" not in str(list(LogEntry.objects.values()))
+    assert LogEntry.objects.filter(action_flag=DELETION).exists() is may
+
+
+def test_only_who_may_erase_is_shown_the_button(cast: Cast, draft: Experiment):
+    [lead] = make_leads(draft, "jane@canary.example")
+    shown = {
+        role: "Erase this person" in text(cast(role), url("lead_change", lead.pk)) for role in ("Approver", "Author")
+    }
+    assert shown == {"Approver": True, "Author": False}
+
+
+def test_a_lead_is_found_by_what_was_written(cast: Cast, draft: Experiment):
+    make_leads(draft, "bob@b.example", "jane@canary.example")
+    found = text(cast("Author"), url("lead_changelist") + "?q=JANE@canary")
+    assert "jane@canary.example" in found
+    assert "bob@b.example" not in found
 
 
 def test_viewers_may_not_share_a_report(cast: Cast, draft: Experiment):
@@ -510,6 +545,39 @@ def test_a_step_the_status_does_not_allow_is_explained(cast: Cast, pages: Memory
     assert "Cannot resume an experiment that is running" in answer.content.decode()
 
 
+def test_a_proof_round_is_started_and_ended_by_an_approver(cast: Cast, pages: MemoryStore):
+    experiment, client = make_running(arms=3), cast("Approver")
+    arm = experiment.arms.get(key="v2")
+    assert "Prove a variant before everyone sees it" in text(client, url("experiment_workbench", experiment.pk))
+    client.post(url("experiment_prove", experiment.pk), {"arm": str(arm.pk)})
+    experiment.refresh_from_db()
+    assert experiment.proof_arm == arm
+    assert "half and half, counted from zero" in text(client, url("experiment_workbench", experiment.pk))
+    client.post(url("experiment_end_proof", experiment.pk))
+    experiment.refresh_from_db()
+    assert experiment.proof_arm is None
+
+
+def test_a_proof_round_of_nothing_and_an_end_of_none_are_explained(cast: Cast, pages: MemoryStore):
+    experiment, client = make_running(), cast("Approver")
+    answer = client.post(url("experiment_prove", experiment.pk), follow=True)
+    assert "Choose the variant to prove." in answer.content.decode()
+    answer = client.post(url("experiment_end_proof", experiment.pk), follow=True)
+    assert "No proof round is running." in answer.content.decode()
+
+
+def test_the_console_says_that_the_split_failed_and_how_to_go_on(cast: Cast, pages: MemoryStore):
+    experiment, client = make_running(), cast("Approver")
+    assert (
+        "nothing to set aside" in client.post(url("experiment_set_aside", experiment.pk), follow=True).content.decode()
+    )
+    Experiment.objects.update(frozen_at=timezone.now())
+    assert "Visitors are not split as planned" in text(client, url("experiment_workbench", experiment.pk))
+    client.post(url("experiment_set_aside", experiment.pk))
+    experiment.refresh_from_db()
+    assert (experiment.frozen_at, experiment.trusted_from_epoch) == (None, 2)
+
+
 def test_the_winner_is_chosen_by_an_approver(cast: Cast, pages: MemoryStore):
     experiment = make_running()
     lifecycle.stop(experiment, by=None)
@@ -673,6 +741,13 @@ def test_a_preview_can_be_framed_by_the_console_and_send_nothing(draft: Experime
     assert "frame-ancestors 'self'" in policy
     assert "form-action 'none'" in policy
     assert "img-src data:" in policy
+
+
+def test_a_preview_runs_no_script_and_so_counts_nobody(draft: Experiment, shown: Variant):
+    answer = Client().get(preview_url(draft, shown.pk))
+    assert b"<script" not in answer.content
+    assert "script-src" not in answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
 def test_a_preview_says_that_it_is_one_and_a_picture_of_it_does_not(draft: Experiment, shown: Variant):

@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from experiments.models import APIToken, EpochCount, Experiment, Goal
+from experiments.api import token_signer
+from experiments.models import APIToken, EpochCount, Experiment, Goal, Lead, Tally
 from experiments.splitter.cookies import COOKIE_PURPOSE, TOKEN_PURPOSE, Assignment, Signer
 from experiments.tokens import new_token, token_digest
 from tests.factories import make_brief, make_experiment, make_running, page
@@ -54,7 +55,7 @@ def make_call(user: User) -> Call:
             content_type="application/json",
             headers={"authorization": f"Bearer {token}"},
         )
-        return answer.status_code, answer.json()
+        return answer.status_code, answer.json() if answer.content else None
 
     return call
 
@@ -226,7 +227,7 @@ def test_a_start_says_what_is_missing(call):
     assert problem["errors"][0]["field"] == "variants"
 
 
-@pytest.mark.parametrize("step", ["pause", "resume", "stop", "promote", "reallocate"])
+@pytest.mark.parametrize("step", ["pause", "resume", "stop", "promote", "reallocate", "proof", "set-aside"])
 def test_a_step_from_the_wrong_status_is_a_conflict_with_a_reason(call, step):
     experiment = make_experiment()
     status, problem = call("POST", f"/experiments/{experiment.pk}/{step}")
@@ -242,6 +243,25 @@ def test_promote_takes_the_named_arm(call):
     experiment.refresh_from_db()
     assert experiment.winner is not None
     assert experiment.winner.key == "v2"
+
+
+def test_a_proof_round_is_started_reported_and_ended(call):
+    experiment = make_running(arms=3)
+    path = f"/experiments/{experiment.pk}/proof"
+    assert call("POST", path, {"arm": "v2"})[0] == 200
+    assert call("POST", path, {"arm": "v3"})[0] == 409
+    proof = call("GET", f"/experiments/{experiment.pk}/report")[1]["proof"]
+    assert (proof["arm"], proof["exposures"], proof["is_proved"]) == ("v2", [0, 0], False)
+    assert call("DELETE", path)[0] == 200
+    assert call("GET", f"/experiments/{experiment.pk}/report")[1]["proof"] is None
+
+
+def test_numbers_that_cannot_be_trusted_are_set_aside(call):
+    experiment = make_running()
+    Experiment.objects.filter(pk=experiment.pk).update(frozen_at=timezone.now())
+    assert call("GET", f"/experiments/{experiment.pk}")[1]["frozen_at"] is not None
+    assert call("POST", f"/experiments/{experiment.pk}/set-aside")[0] == 200
+    assert call("GET", f"/experiments/{experiment.pk}")[1]["frozen_at"] is None
 
 
 def token_of(experiment: Experiment, settings: Any, *, purpose: bytes = TOKEN_PURPOSE) -> str:
@@ -281,6 +301,67 @@ def test_a_cookie_is_no_token(call, settings):
     assert call("POST", "/conversions", {"token": cookie, "goal": "signup"})[0] == 422
 
 
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"goal": "nothing"}, "foreign"),
+        ({"occurred_at": "2020-01-01T00:00:00Z"}, "early"),
+    ],
+)
+def test_a_conversion_that_moves_no_count_is_tallied(call, settings, changes, kind):
+    experiment = make_running(goal_kind="event")
+    call("POST", "/conversions", {"token": token_of(experiment, settings), "goal": "signup", **changes})
+    assert call("GET", f"/experiments/{experiment.pk}/report")[1]["not_counted"] == {kind: 1}
+
+
+def test_a_forged_token_is_tallied_where_it_claims_to_belong(call, settings):
+    experiment = make_running(goal_kind="event")
+    forged = token_of(experiment, settings)[:-1] + "_"
+    other = make_running(goal_kind="event")
+    for token in (forged, forged.replace(f".{experiment.pk}.", f".{other.pk}.", 1), "forged", f"a.{'9' * 40}.b"):
+        assert call("POST", "/conversions", {"token": token, "goal": "signup"})[0] == 422
+    tallies = Tally.objects.values_list("experiment", "kind", "count")
+    assert set(tallies) == {(experiment.pk, "forged", 1), (other.pk, "forged", 1)}
+
+
+def test_a_token_of_before_a_new_secret_key_still_counts(call, settings):
+    experiment = make_running(goal_kind="event")
+    token = token_of(experiment, settings)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, [settings.SECRET_KEY]
+    token_signer.cache_clear()
+    assert call("POST", "/conversions", {"token": token, "goal": "signup"})[0] == 202
+    token_signer.cache_clear()
+
+
+def make_lead(experiment: Experiment) -> Lead:
+    values = {"email": "jane@canary.example"}
+    return Lead.objects.create(lead_id="1", experiment=experiment, values=values, submitted_at=timezone.now())
+
+
+def test_leads_are_listed_and_erased(call, caplog):
+    experiment = make_running()
+    lead = make_lead(experiment)
+    listed = call("GET", f"/experiments/{experiment.pk}/leads")[1]
+    assert [(each["id"], each["values"]) for each in listed["items"]] == [(lead.pk, lead.values)]
+    assert [call("DELETE", f"/leads/{lead.pk}")[0] for _ in range(2)] == [204, 404]
+    assert not Lead.objects.exists()
+    assert "canary" not in caplog.text
+
+
+def test_leads_are_for_those_who_may_see_them():
+    lead = make_lead(make_running())
+    call = make_call(User.objects.create_user("stranger"))
+    assert call("GET", f"/experiments/{lead.experiment_id}/leads")[0] == 403
+    assert call("DELETE", f"/leads/{lead.pk}")[0] == 403
+    assert Lead.objects.exists()
+
+
+def test_an_experiment_can_ask_for_confirmation(call):
+    brief = make_brief()
+    made = call("POST", "/experiments", {**EXPERIMENT, "brief_id": brief.pk, "confirm_exposures": True})[1]
+    assert Experiment.objects.get(pk=made["id"]).confirm_exposures
+
+
 def test_nobody_gets_in_without_a_token(client):
     answer = client.get("/api/v1/experiments")
     assert answer.status_code == 401
@@ -290,10 +371,10 @@ def test_nobody_gets_in_without_a_token(client):
 def test_a_user_without_permissions_may_do_nothing():
     experiment = make_running()
     call = make_call(User.objects.create_user("stranger"))
-    steps = ("start", "pause", "resume", "stop", "promote", "reallocate")
+    steps = ("start", "pause", "resume", "stop", "promote", "reallocate", "proof", "set-aside")
     answers = [call("POST", f"/experiments/{experiment.pk}/{step}")[0] for step in steps]
     answers += [call("GET", f"/experiments/{experiment.pk}/report")[0], call("POST", "/briefs", BRIEF)[0]]
-    assert answers == [403] * 8
+    assert answers == [403] * 10
 
 
 def test_the_page_schema_names_every_section(call):

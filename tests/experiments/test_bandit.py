@@ -19,6 +19,7 @@ from experiments.bandit import (
     standing,
     thompson_shares,
     with_control_share,
+    with_newcomers,
 )
 
 REFERENCES = json.loads((Path(__file__).parents[1] / "data" / "bandit_references.json").read_text(encoding="utf-8"))
@@ -251,6 +252,26 @@ def test_top_two_shares_sum_to_one(pairs, part):
 def test_top_two_of_one_is_thompson_sampling(pairs):
     alpha, beta = posterior_of(pairs)
     assert thompson_shares(alpha, beta, top_two=1.0) == pytest.approx(thompson_shares(alpha, beta), abs=1e-14)
+
+
+def test_a_newcomer_is_raised_and_the_others_keep_their_proportions():
+    raised = with_newcomers([0.6, 0.3, 0.1], [900, 900, 10], minimum=50)
+    assert raised[2] == pytest.approx(0.1 * (1 - 1 / 15) + 1 / 15)
+    assert raised[0] / raised[1] == pytest.approx(2)
+    assert raised.sum() == pytest.approx(1, abs=1e-15)
+
+
+def test_arms_that_have_their_minimum_keep_their_shares():
+    assert with_newcomers([0.98, 0.02], [500, 50], minimum=50).tolist() == [0.98, 0.02]
+
+
+@unhurried
+@given(several_arms, st.floats(0, 1000))
+def test_newcomers_never_take_more_than_half_from_anybody(pairs, minimum):
+    shares = thompson_shares(*posterior_of(pairs))
+    raised = with_newcomers(shares, [exposed for exposed, _ in pairs], minimum=minimum)
+    assert abs(raised.sum() - 1) < 1e-12
+    assert (raised >= shares / 2).all()
 
 
 def test_the_control_is_raised_and_the_others_keep_their_proportions():

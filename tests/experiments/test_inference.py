@@ -8,16 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
+from experiments import pooling
 from experiments.bandit import lift_interval, posterior, probability_best, thompson_shares
 from experiments.inference import (
     FALSE_WINNER_RATE,
     SampleRatio,
     VerdictState,
     e_values,
+    evidence_against,
     evidence_for,
+    evidence_path,
+    replay,
     sample_ratio,
     stratified_lift,
-    stratified_posterior,
     verdict,
     winner_threshold,
 )
@@ -152,46 +155,6 @@ def test_intervals_cover_the_truth_under_drift_and_moving_shares():
     assert covered / runs > 0.95 - 4 * math.sqrt(0.95 * 0.05 / runs)
 
 
-# Posterior without drift
-
-
-def test_the_posterior_of_many_conversions_is_the_plain_one():
-    exposures, conversions = expected_counts([[4e5, 3e5, 2e5, 1e5]] * 3, [0.04] * 3, [0.0, 0.05, -0.05, 0.1])
-    alpha, beta = stratified_posterior(exposures, conversions)
-    assert alpha == pytest.approx(conversions.sum(axis=0), rel=0.01)
-    assert beta == pytest.approx((exposures - conversions).sum(axis=0), rel=0.01)
-
-
-def test_the_posterior_ranks_arms_that_pooled_counts_rank_wrongly():
-    exposures, conversions = expected_counts([[9e4, 1e4], [5e4, 5e4], [1e4, 9e4]], [0.08, 0.04, 0.02], [0.0, 0.1])
-    pooled = probability_best(*posterior(exposures.sum(axis=0), conversions.sum(axis=0)))
-    stratified = probability_best(*stratified_posterior(exposures, conversions))
-    assert pooled[1] < 0.001
-    assert stratified[1] > 0.99
-
-
-def test_a_new_arm_enters_at_the_average_of_the_others():
-    alpha, beta = stratified_posterior([[5e4, 5e4, 0]], [[2000, 2000, 0]])
-    rates = alpha / (alpha + beta)
-    assert rates[2] == pytest.approx(rates[0], rel=1e-3)
-    # Its log lift has the prior's variance, and half as much again for the mean of only two other arms.
-    assert alpha[2] == pytest.approx(1 / (1.5 * 0.25**2), rel=0.01)
-
-
-def test_one_arm_has_its_own_counts_and_the_priors():
-    alpha, _ = stratified_posterior([[1000.0]], [[40.0]])
-    assert alpha[0] == pytest.approx(40 + 16)
-
-
-@unhurried
-@given(st.lists(st.tuples(st.integers(0, 500), st.floats(0, 1)), min_size=6, max_size=6))
-def test_the_posterior_is_always_usable(cells):
-    exposures = np.array([n for n, _ in cells], dtype=float).reshape(2, 3)
-    conversions = np.array([round(n * part) for n, part in cells], dtype=float).reshape(2, 3)
-    alpha, beta = stratified_posterior(exposures, conversions)
-    assert abs(probability_best(alpha, beta).sum() - 1) < 1e-12
-
-
 # The split of traffic
 
 
@@ -233,13 +196,33 @@ def test_too_few_visitors_for_two_cells_break_nothing(exposures):
 # Evidence
 
 
-def test_the_e_value_is_the_half_normal_mixture_integrated():
-    # One epoch, 1000 visitors each, 30 and 60 conversions: U = 60 - 45, V = 90 / 4.
-    def weighted_likelihood(d):
-        return 2 * stats.norm.pdf(d, scale=0.1) * math.exp(d * 15 - d * d * 22.5 / 2)
+def test_the_e_value_is_the_mixture_of_exact_likelihood_ratios():
+    # One epoch, 1000 visitors each, 30 and 60 conversions: of 90, the second expects half if it is no better.
+    def weighted_likelihood(log_lift):
+        lift = math.exp(log_lift)
+        part = math.exp(lift) / (1 + math.exp(lift))
+        ratio = (part / 0.5) ** 60 * ((1 - part) / 0.5) ** 30
+        return stats.norm.pdf(log_lift, math.log(0.1), 0.35) * ratio
 
-    expected, _ = integrate.quad(weighted_likelihood, 0, 2)
-    assert evidence_for(1, [[1000, 1000]], [[30, 60]])[0] == pytest.approx(expected, rel=1e-9)
+    expected, _ = integrate.quad(weighted_likelihood, math.log(0.008), math.log(0.9))
+    assert evidence_for(1, [[1000, 1000]], [[30, 60]])[0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_no_split_of_equal_arms_conversions_is_expected_to_give_evidence():
+    # Given m conversions of equal arms, s is hypergeometric: summed over all s the e-value is at most 1, exactly.
+    shown, converted = np.array([60.0, 20.0]), 12
+    chances = stats.hypergeom(80, 60, converted)
+    expected = sum(chances.pmf(s) * evidence_for(0, [shown], [[s, converted - s]])[1] for s in range(converted + 1))
+    assert 0.9 < expected <= 1
+
+
+def test_the_path_of_evidence_ends_where_evidence_is():
+    exposures = np.array([[900.0, 800, 700], [300, 0, 900], [500, 400, 300]])
+    conversions = np.array([[40.0, 45, 20], [10, 0, 41], [20, 30, 10]])
+    path = evidence_path(2, exposures, conversions)
+    for look in range(3):
+        now = evidence_for(2, exposures[: look + 1], conversions[: look + 1])
+        assert path[look] == pytest.approx(now, rel=1e-12)
 
 
 def test_evidence_adds_over_epochs_and_ignores_drift_between_them():
@@ -253,11 +236,12 @@ def test_each_row_is_the_evidence_for_its_arm():
     exposures, conversions = [[900, 800, 700], [300, 0, 900]], [[40, 45, 20], [10, 0, 41]]
     matrix = e_values(exposures, conversions)
     assert matrix[2].tolist() == evidence_for(2, exposures, conversions).tolist()
+    assert matrix[:, 2] == pytest.approx(evidence_against(2, exposures, conversions), rel=1e-12)
     assert np.diag(matrix).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_arms_that_never_ran_together_have_no_evidence_between_them():
-    assert e_values([[1000, 0], [0, 1000]], [[10, 0], [0, 90]]).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    assert e_values([[1000, 0], [0, 1000]], [[10, 0], [0, 90]]) == pytest.approx(np.ones((2, 2)))
 
 
 def test_overwhelming_evidence_is_finite():
@@ -279,11 +263,58 @@ def test_equal_arms_seldom_win_however_often_one_looks():
     assert wins / runs < FALSE_WINNER_RATE + 4 * math.sqrt(0.05 * 0.95 / runs)
 
 
+# Replay
+
+
+def test_an_equal_split_replayed_is_what_it_earned():
+    found = replay([[500, 500], [400, 600]], [[20, 30], [10, 30]], [[0.5, 0.5], [0.5, 0.5]])
+    assert found.earned == 90
+    assert found.equal == pytest.approx(90)
+    assert found.low < 90 < found.high
+
+
+def test_replay_weighs_visitors_by_their_propensities():
+    # 900 visitors at 4 % and 100 at 2 %: half and half they would have brought 20 + 10.
+    found = replay([[900, 100]], [[36, 2]], [[0.9, 0.1]])
+    assert found.earned == 38
+    assert found.equal == pytest.approx(30)
+
+
+def test_an_arm_that_was_not_live_has_no_part_in_the_equal_split():
+    found = replay([[900, 100, 0], [500, 250, 250]], [[36, 2, 0], [20, 10, 5]], [[0.9, 0.1, 0], [0.5, 0.25, 0.25]])
+    first, second = (
+        replay([[900, 100]], [[36, 2]], [[0.9, 0.1]]),
+        replay([[500, 250, 250]], [[20, 10, 5]], [[0.5, 0.25, 0.25]]),
+    )
+    assert found.equal == pytest.approx(first.equal + second.equal)
+
+
+def test_replay_covers_what_an_equal_split_would_have_earned():
+    generator = np.random.default_rng(22)
+    runs, covered = 300, 0
+    for _ in range(runs):
+        shares = generator.dirichlet([2.0, 1.0, 1.0], 20)
+        exposures = generator.multinomial(500, shares).astype(float)
+        rates = 0.05 * np.array([1.0, 1.2, 0.8]) * (1 + 0.4 * np.sin(np.arange(20)))[:, None]
+        conversions = generator.binomial(exposures.astype(int), rates).astype(float)
+        found = replay(exposures, conversions, shares)
+        covered += int(found.low <= 500 * rates.mean(axis=1).sum() <= found.high)
+    # Nominal 0.95, less four standard errors and a little for the skewness of rare arms.
+    assert covered / runs > 0.95 - 4 * math.sqrt(0.95 * 0.05 / runs) - 0.02
+
+
+def test_nobody_and_shares_of_another_shape():
+    nothing = replay([[0, 0]], [[0, 0]], [[0.5, 0.5]])
+    assert (nothing.earned, nothing.equal) == (0, 0)
+    with pytest.raises(ValueError, match="shares must have the shape of exposures"):
+        replay([[5, 5]], [[1, 1]], [[1.0]])
+
+
 # Verdict
 
 
 def judged(exposures, conversions, *, loss=0.001, minimum=100, ratio=FITS, control=0):
-    best = probability_best(*stratified_posterior(exposures, conversions))
+    best = probability_best(*pooling.fit(np.array(exposures, float), np.array(conversions, float)).betas())
     return verdict(
         exposures,
         conversions,

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from experiments import deployment, lifecycle
 from experiments.models import Arm, Experiment, Goal
@@ -134,3 +135,66 @@ def test_with_redis_away_a_stop_is_kept_and_the_timetable_repeats_it(settings, r
     assert published(experiment)["status"] == "running"
     assert deployment.republish_missing() == [experiment.slug]
     assert published(experiment)["status"] == "finished"
+
+
+# The proof round, and numbers that cannot be trusted
+
+
+def running(**changes: Any) -> Experiment:
+    return lifecycle.start(make_experiment(arms=3, **changes), by=None)
+
+
+def test_a_proof_round_shows_new_visitors_the_page_and_the_control():
+    experiment = running()
+    lifecycle.start_proof(experiment, experiment.arms.get(key="v2"), by=None)
+    assert published(experiment)["shares"] == {"control": 0.5, "v2": 0.5}
+    assert published(experiment)["epoch"] == experiment.proof_epoch == 2
+
+
+def test_the_end_of_a_proof_round_brings_the_others_back():
+    experiment = running(control_share=0.0)
+    lifecycle.start_proof(experiment, experiment.arms.get(key="v2"), by=None)
+    lifecycle.end_proof(experiment, by=None)
+    assert experiment.proof_arm is None
+    assert published(experiment)["shares"].keys() == {"control", "v2", "v3"}
+    with pytest.raises(lifecycle.WrongStatus, match="No proof round"):
+        lifecycle.end_proof(experiment, by=None)
+
+
+def test_only_a_live_page_of_a_running_experiment_can_be_proved_and_one_at_a_time():
+    experiment = running()
+    control, page, other = experiment.arms.order_by("variant__number")
+    with pytest.raises(lifecycle.WrongStatus, match="other than today's"):
+        lifecycle.start_proof(experiment, control, by=None)
+    lifecycle.start_proof(experiment, page, by=None)
+    with pytest.raises(lifecycle.WrongStatus, match="End it first"):
+        lifecycle.start_proof(experiment, other, by=None)
+    lifecycle.stop(experiment, by=None)
+    with pytest.raises(lifecycle.WrongStatus, match="finished"):
+        lifecycle.start_proof(experiment, other, by=None)
+
+
+def test_a_proof_round_outlives_the_stop_so_that_its_lift_can_be_reported():
+    experiment = running()
+    lifecycle.start_proof(experiment, experiment.arms.get(key="v2"), by=None)
+    lifecycle.stop(experiment, by=None)
+    assert experiment.proof_arm is not None
+    assert experiment.proof_arm.key == "v2"
+
+
+def test_numbers_are_set_aside_only_where_the_split_failed():
+    experiment = running(control_share=0.0)
+    with pytest.raises(lifecycle.WrongStatus, match="nothing to set aside"):
+        lifecycle.set_aside(experiment, by=None)
+    Experiment.objects.filter(pk=experiment.pk).update(frozen_at=timezone.now())
+    lifecycle.set_aside(experiment, by=None)
+    assert (experiment.frozen_at, experiment.trusted_from_epoch) == (None, 2)
+    assert list(published(experiment)["shares"].values()) == pytest.approx([1 / 3] * 3)
+
+
+def test_nothing_is_proved_while_shares_stand_still():
+    experiment = running()
+    Experiment.objects.filter(pk=experiment.pk).update(frozen_at=timezone.now())
+    experiment.refresh_from_db()
+    with pytest.raises(lifecycle.WrongStatus, match="Set the numbers aside first"):
+        lifecycle.start_proof(experiment, experiment.arms.get(key="v2"), by=None)

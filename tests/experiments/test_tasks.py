@@ -9,7 +9,8 @@ from experiments.models import Experiment
 from experiments.splitter.stores import StoreUnavailable
 from experiments.store import store
 from tests.experiments.test_allocation import add_counts
-from tests.factories import make_experiment
+from tests.factories import make_experiment, page
+from variants.models import Variant
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_url", "eager_tasks")]
 
@@ -31,6 +32,25 @@ def test_a_review_publishes_the_new_shares():
     experiment = started()
     tasks.review()
     assert published_epoch(experiment) == 2
+
+
+def test_a_variant_approved_while_the_experiment_runs_is_served_after_a_review_or_two():
+    experiment = started()
+    Variant.objects.create(
+        nursery=experiment.nursery,
+        number=9,
+        name="Late",
+        content=page("A headline that came late"),
+        status=Variant.Status.APPROVED,
+    )
+    tasks.review_one(experiment.pk)  # makes its page
+    experiment.allocations.update(created_at=experiment.created_at.replace(year=2020))
+    tasks.review_one(experiment.pk)
+    document = store().snapshot(experiment.slug)
+    assert document is not None
+    snapshot = json.loads(document)
+    assert snapshot["shares"]["v9"] > 0.02
+    assert "v9" in snapshot["arms"]
 
 
 def test_a_review_that_changes_nothing_publishes_nothing():

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from experiments.demo.visitors import Crowd, Goal, Interrupted, PageUnavailable, Sent, arm_of, filled_form, send
 from experiments.splitter.records import Conversion, Exposure, Lead
-from experiments.splitter.stores import MemoryStore
+from experiments.splitter.stores import MemoryStore, Store
 from tests.experiments.splitter.planting import document, publish, put
 from tests.experiments.splitter.serving import Site, serving
 
@@ -24,13 +25,17 @@ FORM = """<form method="post" action="form"><input type="email" name="email"><in
 COOKIE = "gh_12=" + "a" * 32 + ".12.control.3.1.signature"
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    store = MemoryStore()
-    published = document(store)
+def publish_forms(store: Store, **changes: Any) -> None:
+    published = document(store, **changes)
     for key, arm in published["arms"].items():
         arm["page"] = put(store, f"<h1>{key}</h1>{FORM}".encode())
     publish(store, published)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    store = MemoryStore()
+    publish_forms(store)
     with serving(tmp_path, store) as running:
         yield running
 
@@ -184,3 +189,12 @@ def test_every_field_of_the_form_gets_a_value_and_no_other():
 def test_a_page_without_its_form_is_named():
     with pytest.raises(PageUnavailable, match="no form"):
         filled_form("<p>nothing</p>", random.Random(1))
+
+
+def test_where_a_confirmation_is_asked_for_visitors_confirm_before_they_convert(site):
+    publish_forms(site.store, sequence=2, confirm_exposures=True)
+    site.splitter.refresher.refresh()
+    sent = sent_by(crowd(site, visitors=20, control=1.0, v2=1.0))
+    assert dict(Counter(record.arm for record in site.records(Exposure))) == sent.exposures
+    assert dict(Counter(record.arm for record in site.records(Conversion))) == sent.conversions
+    assert sum(sent.conversions.values()) == 20

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from greenhouse.run import LEASH, Program
 from greenhouse.supervisor import (
-    LEASH,
     LONGEST_BACK_OFF_SECONDS,
     NOTEWORTHY,
     BadProcfile,
-    Program,
     ReleaseFailed,
     Supervisor,
     back_off_seconds,
@@ -42,6 +42,18 @@ def is_alive(pid: int) -> bool:
     return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+def serving(listener: socket.socket, script: str) -> Program:
+    """Make a program that answers a socket; `answers()` in its script tells that it does."""
+    tell = "import os, sys, time\ndef answers(): os.write(int(os.environ['READY_FD']), b'x')\n"
+    return Program(name="web", command=[sys.executable, "-c", tell + script], listener=listener)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
 @pytest.fixture
 def said() -> list[str]:
     return []
@@ -61,6 +73,12 @@ def tended(supervisor: Supervisor, is_so: Callable[[], bool]) -> bool:
         return is_so()
 
     return eventually(tend)
+
+
+def tended_for(supervisor: Supervisor, seconds: float, is_so: Callable[[], bool]) -> bool:
+    """Tend for so long at least, and tell whether it was ever so."""
+    until = time.monotonic() + seconds
+    return tended(supervisor, lambda: is_so() or time.monotonic() > until) and is_so()
 
 
 def test_a_killed_process_is_started_again_at_once(supervisor, said):
@@ -156,13 +174,67 @@ def test_processes_end_with_a_supervisor_that_is_killed(tmp_path):
     note = tmp_path / "pid"
     start = (
         "import os, subprocess, sys, time; "
-        f"subprocess.Popen([sys.executable, {str(LEASH)!r}, str(os.getpid()), "
+        f"subprocess.Popen([sys.executable, {str(LEASH)!r}, str(os.getpid()), '-', "
         f"'sh', '-c', 'echo $$ > {note}; exec sleep 60']); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", start]) as parent:
         assert eventually(lambda: note.exists() and note.read_text().endswith("\n"))
         parent.kill()
     assert eventually(lambda: not is_alive(int(note.read_text())))
+
+
+def test_a_renewed_program_answers_before_the_old_one_is_asked_to_leave(supervisor, listener, tmp_path, said):
+    (tmp_path / "gate").touch()
+    gate = f"while not os.path.exists({str(tmp_path / 'gate')!r}): time.sleep(0.02)\nanswers()\ntime.sleep(60)"
+    child = supervisor.start(serving(listener, gate))
+    assert tended(supervisor, lambda: child.is_ready)
+    old = child.pid
+    (tmp_path / "gate").unlink()
+    child.renew()
+    assert not tended_for(supervisor, 0.5, lambda: child.pid != old)
+    (tmp_path / "gate").touch()
+    assert tended(supervisor, lambda: child.pid != old and not is_alive(old))
+    assert is_alive(child.pid)
+    assert said == ["web was started anew; the old one finishes what it has begun"]
+
+
+def test_a_new_run_that_fails_leaves_the_old_one_in_place(supervisor, listener, tmp_path, said):
+    script = f"assert not os.path.exists({str(tmp_path / 'broken')!r}), 'broken'\nanswers()\ntime.sleep(60)"
+    child = supervisor.start(serving(listener, script))
+    assert tended(supervisor, lambda: child.is_ready)
+    old = child.pid
+    (tmp_path / "broken").touch()
+    child.renew()
+    assert tended(supervisor, lambda: any("does not answer; the old one stays" in line for line in said))
+    assert child.pid == old
+    assert is_alive(old)
+
+
+def test_what_a_killed_server_leaves_behind_may_finish_its_answers(supervisor, listener, tmp_path):
+    touch = f"(open({str(tmp_path / 'finished')!r}, 'w'), sys.exit())"
+    catch = f"import signal; signal.signal(signal.SIGTERM, lambda *_: {touch})"
+    script = f"if not os.fork(): {catch}; answers()\ntime.sleep(60)"
+    child = supervisor.start(serving(listener, script))
+    assert tended(supervisor, lambda: child.is_ready)
+    first = child.pid
+    os.kill(first, signal.SIGKILL)
+    assert tended(supervisor, (tmp_path / "finished").exists)
+    assert child.pid not in {None, first}
+
+
+def test_a_program_without_a_socket_is_renewed_by_one_after_the_other(supervisor, said):
+    child = supervisor.start(shell("worker", "exec sleep 60"))
+    first = child.pid
+    child.renew()
+    assert tended(supervisor, lambda: child.pid not in {None, first})
+    assert not is_alive(first)
+
+
+def test_what_is_not_ours_is_not_renewed(supervisor):
+    child = supervisor.start(Program(name="redis", command=["sleep", "60"], is_lasting=True))
+    first = child.pid
+    child.renew()
+    assert not tended_for(supervisor, 0.3, lambda: child.pid != first)
 
 
 def test_a_procfile_is_read_in_its_order_without_comments():

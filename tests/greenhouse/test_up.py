@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 import pytest
 
 from greenhouse.environment import BASE_DIR
-from greenhouse.house import CannotStart, address_told, keep, refuse_taken_port
+from greenhouse.house import CannotStart, address_told, keep, listening_socket
 from tests.servers import free_port
 from tests.stack import START_SECONDS, Stack, stack
 
@@ -48,7 +48,7 @@ def wait_for_new_web(running: Stack, port: int, killed: int) -> None:
     """Wait until another web process answers: the workers of a killed one live on for a moment."""
     give_up = time.monotonic() + START_SECONDS
     while time.monotonic() < give_up:
-        if running.find_program("granian") not in {None, killed} and status(port, "/readyz") == HTTPStatus.OK:
+        if running.find_program("greenhouse.wsgi") not in {None, killed} and status(port, "/readyz") == HTTPStatus.OK:
             return
         time.sleep(0.1)
     raise AssertionError("no web process came back")
@@ -69,7 +69,7 @@ def test_a_fresh_folder_comes_up_survives_a_kill_and_stops_clean(tmp_path):
         assert "already running" in second.stderr
         assert second.returncode == 1
 
-        web = running.program("granian")
+        web = running.program("greenhouse.wsgi")
         os.kill(web, signal.SIGKILL)
         wait_for_new_web(running, port, web)
     assert running.process.returncode == 0
@@ -93,4 +93,4 @@ def test_the_address_is_told_in_the_folder_while_it_runs(tmp_path):
 
 def test_a_taken_port_is_named_with_a_way_out():
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(CannotStart, match="Choose another"):
-        refuse_taken_port(server.getsockname()[1])
+        listening_socket("127.0.0.1", server.getsockname()[1])

@@ -24,7 +24,7 @@ def get(address: str, token: str = "") -> bytes:
 
 
 def kill_web(running: Stack) -> None:
-    os.kill(running.program("granian"), signal.SIGKILL)
+    os.kill(running.program("greenhouse.wsgi"), signal.SIGKILL)
 
 
 def per_arm(report: dict[str, Any]) -> dict[str, dict[str, int]]:

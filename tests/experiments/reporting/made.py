@@ -41,6 +41,7 @@ def make_report(arms: Sequence[ArmReport], **changes: Any) -> Report:
     values: dict[str, Any] = {
         "experiment_id": 1, "name": "Archive guide", "slug": "archive", "status": "running", "policy": "earn",
         "goal": "signup", "epoch": 8, "generated_at": START + timedelta(hours=8), "started_at": START,
+        "counted_until": START + timedelta(hours=8), "delays": [],
         "finished_at": None, "arms": arms, "waiting": 0, "sample_ratio": SampleRatioReport(p_value=0.5, ok=True),
         "verdict": VerdictReport(state="leaning", text="It leans."), "history": moments, "not_counted": {}, "leads": 0,
     }  # fmt: skip

@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from django.utils import timezone
 
-from experiments.models import Arm, Experiment
+from experiments.models import Arm, Experiment, Tally
 from experiments.reporting import wording
+from experiments.reporting.page import CONVERSIONS_NOT_COUNTED, COUNTED_ALL_THE_SAME, VISITS_NOT_COUNTED
 from experiments.reporting.share import share_url
+from experiments.splitter import tallies
 from tests.experiments.reporting.made import make_counted
 from tests.factories import make_experiment, make_running
 
@@ -132,3 +135,26 @@ def test_a_shares_history_of_a_hundred_arms_takes_a_handful_of_queries(client, o
     pk = make_counted([(50, 2)] * 100).pk
     with django_assert_max_num_queries(20):
         client.get(f"/experiments/{pk}/report/")
+
+
+def test_what_was_left_out_is_named_in_plain_words():
+    experiment = make_reported()
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    kinds = {
+        "unconfirmed": 10, "confirmed": 7, "prefetch": 5, "shown": 5, "bot": 3, "forged": 2, "forgotten": 1,
+    }  # fmt: skip
+    Tally.objects.bulk_create(
+        Tally(experiment=experiment, kind=kind, hour=hour, count=number) for kind, number in kinds.items()
+    )
+    shown, told = shown_and_told(experiment)
+    assert told["not_counted"] == {"bot": 3, "forged": 2, "forgotten": 1, "unconfirmed": 3}
+    assert json.loads(shown.values["", "not_counted"]) == 3 + 3
+    page = Client().get("/" + share_url(experiment, by=None).split("/", 3)[3]).content.decode()
+    for words in ("Visits whose page never ran in a browser", "forged or damaged", "People who asked to be forgotten"):
+        assert words in page
+
+
+def test_every_kind_of_tally_has_words_of_its_own():
+    kinds = {value for name, value in vars(tallies).items() if name.isupper()}
+    folded = {tallies.CONFIRMED, tallies.SHOWN}  # taken off their counterparts
+    assert kinds - folded <= {*VISITS_NOT_COUNTED, *CONVERSIONS_NOT_COUNTED, *COUNTED_ALL_THE_SAME}

@@ -36,10 +36,11 @@ class Got:
     status: int
     headers: dict[str, str]
     body: bytes
+    set_cookies: tuple[str, ...] = ()
 
     @property
     def cookie(self) -> str:
-        """The cookie that was set, without its attributes."""
+        """The first cookie that was set, without its attributes."""
         return self.headers.get("set-cookie", "").partition(";")[0]
 
 
@@ -65,12 +66,24 @@ class Browser:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body=body, headers=self.headers | named)
         response = connection.getresponse()
-        answer = {name.lower(): value for name, value in response.getheaders()}
-        got = Got(status=response.status, headers=answer, body=response.read())
+        answer = {name.lower(): value for name, value in reversed(response.getheaders())}
+        set_cookies = tuple(response.msg.get_all("Set-Cookie", []))
+        got = Got(status=response.status, headers=answer, body=response.read(), set_cookies=set_cookies)
         connection.close()
-        if self.keeps_cookies and got.cookie:
-            self.headers["Cookie"] = got.cookie
+        if self.keeps_cookies and set_cookies:
+            self.headers["Cookie"] = _kept(self.headers.get("Cookie", ""), set_cookies)
         return got
+
+
+def _kept(header: str, set_cookies: tuple[str, ...]) -> str:
+    """Give the Cookie header of a browser that was told to keep or to drop these."""
+    jar = dict(pair.split("=", 1) for pair in header.split("; ") if pair)
+    for each in set_cookies:
+        name, _, value = each.partition(";")[0].partition("=")
+        jar.pop(name, None)
+        if "; Max-Age=0;" not in each:
+            jar[name] = value
+    return "; ".join(f"{name}={value}" for name, value in jar.items())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,7 +117,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
-class _QuietHandler(WSGIRequestHandler):
+class QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
         """Say nothing."""
 
@@ -127,7 +140,7 @@ def serving(directory: Path, store: Store | None = None, **changes: Any) -> Iter
     splitter = Splitter(config(directory, **changes), used, now_ms=clock, monotonic_ms=clock)
     splitter.refresher.load_archive()
     splitter.refresher.refresh()
-    server = make_server("127.0.0.1", 0, splitter, server_class=_Server, handler_class=_QuietHandler)
+    server = make_server("127.0.0.1", 0, splitter, server_class=_Server, handler_class=QuietHandler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -15,6 +15,16 @@ from tests.experiments.splitter.serving import CHROME, Browser, Site, config, se
 PAGE = "/p/paperless/"
 
 
+def test_forms_are_limited_sooner_than_pages_and_events(tmp_path: Path):
+    with serving(tmp_path, planted(), rate_per_second=80.0, rate_exempt=frozenset()) as site:
+        browser = site.browser()
+        sent = [browser.form("/p/paperless/form", b"email=a@b.example").status for _ in range(21)]
+        assert sent == [303] * 20 + [429]
+        assert browser.post("/p/paperless/event", b'{"goal": "scroll"}').status == 204
+        assert browser.get("/p/paperless/").status == 200
+        assert site.splitter.tallies.totals()["limited"] == 1
+
+
 @pytest.mark.parametrize(
     ("accepted", "encoding"),
     [

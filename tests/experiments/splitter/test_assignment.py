@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.splitter.assignment import BadShares, numbers_of, salt_key, split_of
+from experiments.splitter.assignment import BadShares, numbers_of, salted_hash, split_of
 
-SALT = salt_key("5a17")
+SALT = salted_hash("5a17")
 VISITORS = 20_000
 
 unhurried = settings(deadline=None)  # on a busy machine an example may take any time
@@ -41,7 +41,7 @@ def test_assignment_is_uniform_within_four_standard_errors():
 
 
 def test_the_two_numbers_and_two_salts_are_independent():
-    other = salt_key("5a18")
+    other = salted_hash("5a18")
     pairs = [(*numbers_of(visitor, SALT), numbers_of(visitor, other)[1]) for visitor in visitors()]
     standard_error = math.sqrt(0.25 * 0.75 * VISITORS)
     for first, second in [(0, 1), (1, 2), (0, 2)]:

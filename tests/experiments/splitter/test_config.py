@@ -32,7 +32,7 @@ def test_every_setting_is_read():
     assert config == Config(
         secret_key="k",
         secret_key_fallbacks=("a", "b"),
-        redis_url="redis://elsewhere/1",
+        store_url="redis://elsewhere/1",
         journal_dir=Path("/j"),
         snapshot_dir=Path("/s"),
         rate_per_second=0,

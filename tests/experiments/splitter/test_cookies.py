@@ -72,6 +72,9 @@ def test_a_pinned_signature_keeps_the_cookies_of_those_who_were_here():
         ("x=1; gh_1=a;gh_1=b ; gh_12=c; agh_1=d", ["a", "b"]),
         ("gh_1", []),
         ("gh_1=" + "; gh_1=".join("abcdefgh"), ["a", "b", "c", "d"]),
+        ("x=gh_1=a; gh_1=b", ["b"]),
+        ("gh_1=; gh_1=b", ["", "b"]),
+        ("x=" + "y" * 20_000 + "; gh_1=a", []),
     ],
 )
 def test_cookies_are_found_by_their_whole_name(header: str, values: list[str]):

@@ -84,7 +84,6 @@ def test_a_short_write_is_refused_and_taken_back(tmp_path: Path, room: int):
         journal.append(LINE + LINE)
     assert journal.is_failing
     journal.append(LINE)
-    assert not journal.is_failing
     assert only_file(tmp_path).read_bytes() == LINE + LINE
     journal.close()
 
@@ -112,6 +111,22 @@ def test_tending_finds_out_when_writing_works_again(tmp_path: Path):
     (tmp_path / "journal").unlink()
     journal.tend()
     assert not journal.is_failing
+    journal.close()
+
+
+def test_a_refusal_is_told_until_a_second_has_passed_without_one(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    journal = Journal(tmp_path)
+    journal.append(LINE)
+    with files_end_at(len(LINE)), pytest.raises(JournalUnavailable):
+        journal.append(LINE)
+    journal.append(LINE)  # a disk that is almost full takes some records and refuses others
+    journal.tend()
+    assert journal.is_failing
+    assert "1 records refused" in caplog.text
+    journal.tend()
+    assert not journal.is_failing
+    records, torn = decode_lines(only_file(tmp_path).read_bytes())
+    assert (len(records), torn) == (2, 0)
     journal.close()
 
 

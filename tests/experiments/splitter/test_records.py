@@ -1,5 +1,7 @@
 """Journal lines."""
 
+import json
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -11,10 +13,13 @@ from experiments.splitter.records import (
     Exposure,
     Lead,
     NotARecord,
+    ReadExposure,
     Record,
     Tally,
     decode_line,
     decode_lines,
+    exposure_line,
+    read_lines,
 )
 
 whole = st.integers(0, 2**53)
@@ -104,3 +109,41 @@ def test_empty_lines_mean_nothing():
 def test_a_valid_checksum_over_another_shape_is_refused(body: bytes):
     with pytest.raises(NotARecord):
         decode_line(b"%08x %b" % (crc32(body), body))
+
+
+@unhurried
+@given(whole, st.text("0123456789abcdef", min_size=32, max_size=32), whole, whole, texts)
+def test_the_short_way_to_write_an_exposure_writes_the_same_line(
+    experiment: int, visitor: str, epoch: int, exposed_ms: int, attributes: dict[str, str]
+):
+    told: dict[str, Any] = {
+        "experiment": experiment,
+        "visitor": visitor,
+        "arm": "v-2",
+        "epoch": epoch,
+        "exposed_ms": exposed_ms,
+    }
+    as_json = json.dumps(attributes, separators=(",", ":"))
+    assert exposure_line(**told, attributes=as_json) == Exposure(**told, attributes=attributes).encode()
+
+
+def as_read(record: Record) -> object:
+    """Return a record as counting takes it, its attributes read again."""
+    if not isinstance(record, Exposure):
+        return record
+    return (record.experiment, record.exposed_ms, record.visitor, record.arm, record.epoch, dict(record.attributes))
+
+
+@unhurried
+@given(st.lists(records, max_size=4))
+def test_counting_reads_what_was_written(written: list[Record]):
+    found, torn = read_lines(b"".join(record.encode() for record in written))
+    read = [(*each[:5], json.loads(each.attributes)) if isinstance(each, ReadExposure) else each for each in found]
+    assert torn == 0
+    assert sorted(map(repr, read)) == sorted(repr(as_read(record)) for record in written)
+
+
+def test_counting_takes_no_line_whose_checksum_fails_and_counts_it_as_torn():
+    line = exposure_line(experiment=1, visitor="a" * 32, arm="v1", epoch=1, exposed_ms=5, attributes='{"utm_id":"x"}')
+    changed = line.replace(b'"v1"', b'"v2"')
+    assert read_lines(line + changed + line[:-1]) == ([ReadExposure(1, 5, "a" * 32, "v1", 1, '{"utm_id":"x"}')], 2)

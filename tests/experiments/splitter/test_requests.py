@@ -1,6 +1,7 @@
 """Facts of a request."""
 
 import io
+import json
 from typing import Any
 
 import pytest
@@ -118,7 +119,7 @@ def test_consent_is_a_whole_cookie(cookies: str, *, consented: bool):
     ],
 )
 def test_the_device_is_told_from_the_user_agent(user_agent: str, device: str):
-    assert attributes_of({"HTTP_USER_AGENT": user_agent}) == {"device": device}
+    assert json.loads(attributes_of({"HTTP_USER_AGENT": user_agent})) == {"device": device}
 
 
 @pytest.mark.parametrize(
@@ -129,8 +130,12 @@ def test_the_device_is_told_from_the_user_agent(user_agent: str, device: str):
         ("utm_source=a%00b%0a%1b[31m", {"utm_source": "ab[31m"}),
         ("utm_source=%ed%a0%80", {"utm_source": "\ufffd" * 3}),
         ("UTM_SOURCE=a&utm_=b&utm_so urce=c", {}),
+        ("utm_source=&gclid=a+b", {"gclid": "a b"}),
+        ("gclid=100%&fbclid=%zz%2", {"gclid": "100%", "fbclid": "%zz%2"}),
+        (r"gclid=\x41\u0042\n\\%5cN{BULLET}\\", {"gclid": r"\x41\u0042\n\\\N{BULLET}\\"}),
         ("&".join(f"utm_{'a' * number}=x" for number in range(1, 200)), {}),
+        (f"gclid=a&junk={'%' * 5000}", {}),
     ],
 )
 def test_campaigns_are_kept_as_clean_text(query: str, campaign: dict[str, str]):
-    assert attributes_of({"QUERY_STRING": query}) == campaign | {"device": "desktop"}
+    assert json.loads(attributes_of({"QUERY_STRING": query})) == campaign | {"device": "desktop"}

@@ -1,6 +1,7 @@
 """From journal files to the stream, again and again until counted."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -45,10 +46,10 @@ class FailingStore(MemoryStore):
         if not self.loses:
             super().ship(chunk)
 
-    def cursors(self) -> dict[str, int]:
+    def cursors(self, journals: Collection[str] | None = None) -> dict[str, int]:
         if self.is_away:
             raise StoreUnavailable("away")
-        return super().cursors()
+        return super().cursors(journals)
 
 
 class Host:
@@ -305,4 +306,71 @@ def test_the_lag_is_seen_and_ends_with_counting(tmp_path: Path, store: FailingSt
     ledger.run()
     host.run()
     assert (host.shipper.lag().uncounted_bytes, host.shipper.lag().seconds) == (0, 0)
+    host.close()
+
+
+def test_all_orphans_together_fill_no_more_than_a_window(tmp_path: Path, store: FailingStore):
+    for number in range(8):
+        (tmp_path / f"{number:032x}.journal").write_bytes(LINE * 20)
+    host, ledger = Host(tmp_path, store, window_bytes=50 * len(LINE)), Ledger(store)
+    host.journal.append(LINE * 20)
+    for _ in range(3):
+        host.run()
+    own = host.journal.end().path
+    assert own is not None
+    waiting = {chunk.journal: len(chunk.data) for chunk in (entry.chunk for entry in store.entries("", 100))}
+    assert waiting.pop(own.stem) == 20 * len(LINE)
+    assert 40 * len(LINE) < sum(waiting.values()) <= 50 * len(LINE)
+    for _ in range(10):
+        ledger.run()
+        host.run()
+    assert ledger.counted == files(tmp_path)
+    host.close()
+
+
+class PartlyAway(MemoryStore):
+    """A cluster one of whose nodes is away, with the streams on it."""
+
+    away: int | None = None
+
+    def ship(self, chunk: Chunk) -> None:
+        if self.shard_of(chunk.journal) == self.away:
+            raise StoreUnavailable("away")
+        super().ship(chunk)
+
+
+def test_a_stream_that_is_away_holds_up_no_journal_of_another(tmp_path: Path):
+    store = PartlyAway(shards=2)
+    names = [f"{number:032x}" for number in range(8)]
+    for name in names:
+        (tmp_path / f"{name}.journal").write_bytes(LINE)
+    store.away = 0
+    host = Host(tmp_path, store)
+    host.run()
+    there = {name for name in names if store.shard_of(name) == 1}
+    assert 0 < len(there) < len(names)
+    assert {entry.chunk.journal for entry in store.entries("", 100, shard=1)} == there
+    assert host.tallies.totals()["ship_failures"] == 1
+    store.away = None
+    host.run()
+    assert {entry.chunk.journal for shard in (0, 1) for entry in store.entries("", 100, shard=shard)} == set(names)
+    host.close()
+
+
+def test_it_says_of_each_journal_where_it_ends_and_how_long_its_records_wait(tmp_path: Path, store: FailingStore):
+    host, ledger = Host(tmp_path, store), Ledger(store)
+    orphan = tmp_path / f"{'a' * 32}.journal"
+    orphan.write_bytes(LINE * 3)
+    host.journal.append(LINE)
+    for _ in range(4):
+        host.run()
+    own = host.journal.end().path
+    assert own is not None
+    said = store.lags()
+    assert (said[own.stem].end, said[orphan.stem].end) == (len(LINE), 3 * len(LINE))
+    assert said[own.stem].seconds == 3
+    assert said[own.stem].at_ms == host.clock.now_ms
+    ledger.run()
+    host.run()
+    assert store.lags()[own.stem].seconds == 0
     host.close()

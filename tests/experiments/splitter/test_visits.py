@@ -81,9 +81,7 @@ def test_an_arm_without_a_page_any_more_becomes_the_control(site: Site, browser:
         ({"User-Agent": ""}, "bot"),
         ({"DNT": "1"}, "opted_out"),
         ({"Sec-GPC": "1"}, "opted_out"),
-        ({"Sec-Purpose": "prefetch;prerender"}, "prefetch"),
-        ({"Purpose": "prefetch"}, "prefetch"),
-        ({"X-Moz": "prefetch"}, "prefetch"),
+        ({"Cookie": "gh_consent=no"}, "opted_out"),
     ],
 )
 def test_who_is_not_counted_gets_the_control_and_a_tally(site: Site, headers: dict[str, str], kind: str):

@@ -1,0 +1,135 @@
+"""`manage.py bandit_study`: run the bandit and its rivals in known worlds and write what was found into docs/bandit.md.
+
+Results are kept as JSON lines, one per block of runs, with a fingerprint of the code that computed them. A study that
+is stopped goes on where it was; a change of the arithmetic makes its results stale, and they are computed anew.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from experiments import bandit, inference, pooling, proving, simulation, study_tables
+from experiments.proving import Cell, Measurements
+
+SOURCES = (bandit, inference, pooling, simulation, proving)
+DOCUMENT = Path("docs/bandit.md")
+START, END = "<!-- study: start -->", "<!-- study: end -->"
+PATIENT = 19  # a study takes the processor nobody else wants
+
+type Results = dict[str, dict[int, Measurements]]  # by cell and block
+
+
+class Command(BaseCommand):
+    help = (
+        "Measure regret and evidence in known worlds. The short form takes minutes; --full may be stopped and goes on "
+        "where it was. Tables are written into docs/bandit.md exactly as they were computed."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--full", action="store_true", help="many more runs, hours of computing")
+        parser.add_argument("--only", default="", metavar="PART", help="compute only cells whose name contains this")
+        parser.add_argument("--out", type=Path, default=settings.STATE_DIR / "bandit_study", help="results' folder")
+        parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+        parser.add_argument("--minutes", type=float, default=0.0, help="stop after about this long; 0 for never")
+        parser.add_argument("--document", type=Path, default=settings.BASE_DIR / DOCUMENT)
+
+    def handle(self, *_args: object, **options: Any) -> None:
+        form = "full" if options["full"] else "short"
+        cells = list(_cells(form).values())
+        store = Store(options["out"] / f"{form}.jsonl")
+        wanted = [cell for cell in cells if options["only"] in cell.name]
+        if not wanted:
+            raise CommandError(f"No cell's name contains {options['only']!r}.")
+        self._compute(form, wanted, store, workers=options["workers"], seconds=options["minutes"] * 60)
+        write_between(options["document"], study_tables.markdown(form, cells, store.read()))
+
+    def _compute(self, form: str, cells: list[Cell], store: "Store", *, workers: int, seconds: float) -> None:
+        pending = missing(cells, store.read())
+        self.stdout.write(f"{len(pending)} blocks to compute")
+        started = time.monotonic()
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=os.nice, initargs=(PATIENT,)) as pool:
+            futures = {pool.submit(compute, form, *block): block for block in pending}
+            for done in as_completed(futures):
+                name, number = futures[done]
+                store.add(name, number, done.result())
+                self.stdout.write(f"{time.monotonic() - started:6.0f} s  {name} {number}")
+                if seconds and time.monotonic() - started > seconds:
+                    pool.shutdown(cancel_futures=True)
+                    self.stdout.write("stopped; the rest is computed next time")
+                    return
+
+
+@cache
+def _cells(form: str) -> dict[str, Cell]:
+    return {cell.name: cell for cell in proving.cells(proving.FULL if form == "full" else proving.SHORT)}
+
+
+def compute(form: str, name: str, number: int) -> Measurements:
+    """Compute one block. By name: worlds hold functions, which do not travel between processes."""
+    return _cells(form)[name].compute(number)
+
+
+def missing(cells: Iterable[Cell], known: Results) -> list[tuple[str, int]]:
+    """Return the blocks not computed yet, the first of every cell first: a study ended early has something of all."""
+    blocks = [(number, place, cell) for place, cell in enumerate(cells) for number in range(cell.blocks)]
+    blocks.sort(key=lambda block: block[:2])
+    return [(cell.name, number) for number, _, cell in blocks if number not in known.get(cell.name, {})]
+
+
+class Store:
+    """Results on disk, one JSON line per block."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.code = fingerprint()
+
+    def read(self) -> Results:
+        """Return what the present code has computed."""
+        found: Results = {}
+        for line in self._lines():
+            if line["code"] == self.code:
+                found.setdefault(line["cell"], {})[line["block"]] = line["found"]
+        return found
+
+    def add(self, cell: str, block: int, found: Measurements) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a") as file:
+            file.write(json.dumps({"code": self.code, "cell": cell, "block": block, "found": found}) + "\n")
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        if not self.path.exists():
+            return
+        for line in self.path.read_text().splitlines():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue  # torn by a kill: that block is computed again
+
+
+def fingerprint() -> str:
+    """Return what changes with the code that results depend on."""
+    digest = hashlib.sha256()
+    for module in SOURCES:
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def write_between(document: Path, text: str) -> None:
+    """Replace what stands between the markers."""
+    written = document.read_text()
+    if START not in written or END not in written:
+        raise CommandError(f"{document} has no {START} and {END} to write between.")
+    before, _, rest = written.partition(START)
+    _, _, after = rest.partition(END)
+    document.write_text(f"{before}{START}\n{text}\n{END}{after}")
