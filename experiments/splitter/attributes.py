@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from experiments.splitter.requests import Environ, text
 
 MAX_VALUE = 200  # characters
+MAX_ENCODED = 6 * MAX_VALUE  # characters of a value that are decoded: enough for letters of two bytes each
 MAX_PARAMETERS = 100  # of a query string; one with more is nobody's ad
 MAX_QUERY = 4096  # characters; the same
 MAX_HEADER = 512  # characters looked at and kept in a cache
@@ -60,6 +61,7 @@ def _decoded(value: str) -> str:
     Optimization: as escapes of Python's own, which its decoder reads in an eighth of the time. What is malformed must
     not cost us much more than an honest visit.
     """
+    value = value[:MAX_ENCODED]
     if not value.isascii() or "%" in value or "+" in value:
         escapes = _BARE_PERCENT.sub("%25", value.replace("+", " ").replace("\\", "%5c")).replace("%", "\\x")
         value = (
@@ -70,7 +72,7 @@ def _decoded(value: str) -> str:
 
 def _shortened(value: str) -> str:
     if not value.isprintable():
-        value = "".join(character for character in value if character.isprintable())
+        value = "".join(filter(str.isprintable, value))
     return value[:MAX_VALUE]
 
 
