@@ -97,6 +97,9 @@ class Visits:
 
     def pending(self, experiment: Experiment, environ: Environ) -> Assignment | None:
         """Give the assignment of a visitor who was given an arm but may not have seen it yet."""
+        # Optimization: without its companion there is no pending cookie; a forged one is not checked a second time.
+        if PENDING not in text(environ, "HTTP_COOKIE"):
+            return None
         return self._proven_by(self.pending_cookies, experiment, environ)
 
     def _proven_by(self, signer: Signer, experiment: Experiment, environ: Environ) -> Assignment | None:
