@@ -102,6 +102,8 @@ def _arms(believed: Belief, allocation: Allocation | None, reached: dict[int, _R
     known, standing = believed.known, believed.standing
     exposures, conversions = known.total_exposures, known.total_conversions
     rate_low, rate_high = bandit.credible_interval(*bandit.posterior(exposures, conversions), level=LEVEL)
+    # Equal tails leave out the end that was seen: a page on which nobody converted would lie outside its interval.
+    rate_low, rate_high = np.where(conversions > 0, rate_low, 0.0), np.where(conversions < exposures, rate_high, 1.0)
     # The same posterior that the shares follow: pooled counts would compare one arm's Sundays with another's Mondays.
     lift, lift_low, lift_high = believed.posterior.lift(control=known.control, level=LEVEL)
     raw = _raw_lifts(exposures, conversions, known.control)

@@ -101,14 +101,14 @@ def _leaning(experiment: Experiment, arms: Sequence[ArmReport], ahead: ArmReport
 def _how_far_ahead(ahead: ArmReport) -> str:
     chance = wording.chance(ahead.probability_best)
     if (ahead.probability_best or 0.0) < LOOKS_BEST:
-        return f"is ahead, but this is far from sure ({chance})"
+        return f"is ahead, but whether it is the best page is not sure yet ({chance})"
     # The chance alone reaches 95% in many experiments whose pages are all equal, when one looks every hour.
     return f"looks best ({chance}), but the evidence is not yet strong enough to rely on"
 
 
 def _possible_gain(ahead: ArmReport) -> str:
     if ahead.lift_interval is not None and ahead.lift_interval[0] > 0:
-        return _range(ahead, "The gain may turn out anywhere from {low} to {high}.")
+        return _range(ahead, "Against today's page the gain may turn out anywhere from {low} to {high}.")
     return _range(ahead, "The true difference may be anything from {low} to {high}.")
 
 

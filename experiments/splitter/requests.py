@@ -46,6 +46,11 @@ def is_preview(environ: Environ) -> bool:
     return "gh_preview=" in query and _PREVIEW.search(query) is not None
 
 
+def is_cross_site(environ: Environ) -> bool:
+    """Tell whether the browser says that another site's page made it ask."""
+    return environ.get("HTTP_SEC_FETCH_SITE") == "cross-site"
+
+
 def has_opted_out(environ: Environ) -> bool:
     """Tell whether the browser says Do Not Track or Global Privacy Control."""
     return environ.get("HTTP_DNT") == "1" or environ.get("HTTP_SEC_GPC") == "1"

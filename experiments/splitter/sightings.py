@@ -11,14 +11,13 @@ tabs at once or by a request that was recorded, it is the same exposure.
 from dataclasses import dataclass
 
 from experiments.splitter import tallies as kinds
-from experiments.splitter.bots import is_bot
 from experiments.splitter.clock import Milliseconds
 from experiments.splitter.cookies import Assignment, cookie_values
 from experiments.splitter.journal import Journal, JournalUnavailable
 from experiments.splitter.links import page_query
 from experiments.splitter.records import Forget
-from experiments.splitter.requests import Environ, text
-from experiments.splitter.responses import NO_CONTENT, UNAVAILABLE, Reply, empty
+from experiments.splitter.requests import Environ, is_cross_site, text
+from experiments.splitter.responses import FORBIDDEN, NO_CONTENT, UNAVAILABLE, Reply, empty, plain
 from experiments.splitter.snapshot import Experiment
 from experiments.splitter.tallies import Tallies
 from experiments.splitter.visits import PENDING, Visits, expired, exposure_of
@@ -26,6 +25,8 @@ from experiments.splitter.visits import PENDING, Visits, expired, exposure_of
 RETRY_SECONDS = "5"
 REFERRER = "referrer="  # the parameter by which greenhouse.js says which site led to the page
 MAX_HOST = 253  # characters of a host's name
+# Its answer would take cookies away, although the browser did not send them along.
+NOT_OURS = plain(FORBIDDEN, "Only the page itself may say that.\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +61,10 @@ class Sightings:
 
     def seen(self, experiment: Experiment, environ: Environ) -> Reply:
         """Count the exposure of a page that was shown. Whoever has nothing pending is told nothing about it."""
+        if is_cross_site(environ):
+            return NOT_OURS
         pending = self.visits.pending(experiment, environ)
-        if pending is None or is_bot(text(environ, "HTTP_USER_AGENT")):
+        if pending is None:
             return empty(NO_CONTENT, ("Set-Cookie", expired(PENDING, experiment)))
         try:
             self.journal.append(exposure_of(pending, _page_request(experiment, environ)))
@@ -75,6 +78,8 @@ class Sightings:
 
     def forget(self, experiment: Experiment, environ: Environ) -> Reply:
         """Have all that is kept of a visitor deleted, and take their cookies away."""
+        if is_cross_site(environ):
+            return NOT_OURS
         for assignment in self._assignments(experiment, environ):
             if not assignment.is_counted or assignment.experiment != experiment.number:
                 continue

@@ -96,11 +96,18 @@ class Visits:
         return self._proven_by(self.cookies, experiment, environ)
 
     def pending(self, experiment: Experiment, environ: Environ) -> Assignment | None:
-        """Give the assignment of a visitor who was given an arm but may not have seen it yet."""
+        """Give the assignment of a visitor who was given an arm but may not have seen it yet.
+
+        Nobody sees it any more once everyone gets the same page; and what a browser should have dropped by now, and
+        what a program keeps, counts no more either.
+        """
         # Optimization: without its companion there is no pending cookie; a forged one is not checked a second time.
-        if PENDING not in text(environ, "HTTP_COOKIE"):
+        if PENDING not in text(environ, "HTTP_COOKIE") or experiment.everyone_gets is not None:
             return None
-        return self._proven_by(self.pending_cookies, experiment, environ)
+        found = self._proven_by(self.pending_cookies, experiment, environ)
+        if found is None or found.arm not in experiment.arms or is_bot(text(environ, "HTTP_USER_AGENT")):
+            return None
+        return found if self.now_ms() - found.exposed_ms <= PENDING_SECONDS * 1000 else None
 
     def _proven_by(self, signer: Signer, experiment: Experiment, environ: Environ) -> Assignment | None:
         cookies = text(environ, "HTTP_COOKIE")

@@ -78,7 +78,7 @@ def test_a_strong_lead_without_proof_says_that_the_proof_is_missing():
 def test_a_weak_lead_gives_the_whole_range_it_may_turn_out_to_be():
     weak = make_arm("v2", name="Calm", probability_best=0.7, lift_interval=(-0.08, 0.31))
     text = text_of(VerdictState.LEANING, arms=[CONTROL, weak])
-    assert "far from sure (70%)" in text
+    assert "not sure yet (70%)" in text
     assert "anything from −8% to +31%" in text
 
 

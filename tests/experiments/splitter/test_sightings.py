@@ -402,3 +402,41 @@ def test_a_new_secret_key_forgets_nobody(tmp_path: Path, *, confirm: bool):
         moved.post(SEEN, b"")
         moved.get(PAGE + "go/cta")
         assert len(site.records(Exposure)) == len(site.records(Conversion)) == 1
+
+
+@pytest.mark.parametrize("changes", [{"status": "finished"}, {"status": "promoted", "winner": "v2"}])
+def test_who_was_shown_what_everyone_sees_is_not_confirmed_any_more(site: Site, changes: dict[str, str]):
+    browser = site.browser(**{"Sec-Purpose": "prefetch"})
+    browser.get(PAGE)
+    force(site, **changes)
+    browser.post(SEEN, b"")
+    assert browser.form(PAGE + "form", b"email=ada@example.com").status == 303
+    assert (site.records(Exposure), site.records(Conversion)) == ([], [])
+    assert len(site.records(Lead)) == 1
+
+
+def test_a_program_with_a_pending_cookie_moves_no_count(site: Site):
+    browser = site.browser(**{"Sec-Purpose": "prefetch"})
+    browser.get(PAGE)
+    browser.headers["User-Agent"] = GOOGLEBOT
+    browser.post(SEEN, b"")
+    assert browser.form(PAGE + "form", b"email=ada@example.com").status == 303
+    assert (site.records(Exposure), site.records(Conversion)) == ([], [])
+
+
+def test_a_pending_cookie_that_the_browser_should_have_dropped_counts_no_more(confirming: Site):
+    browser = confirming.browser()
+    browser.get(PAGE)
+    confirming.clock.now_ms += 24 * HOUR_MS + 1
+    browser.post(SEEN, b"")
+    assert confirming.records(Exposure) == []
+
+
+@pytest.mark.parametrize("address", ["seen", "forget"])
+def test_another_site_can_take_no_cookies_away(confirming: Site, address: str):
+    browser = confirming.browser()
+    browser.get(PAGE)
+    browser.headers["Sec-Fetch-Site"] = "cross-site"
+    got = browser.post(PAGE + address, b"")
+    assert (got.status, got.set_cookies) == (403, ())
+    assert confirming.records(Exposure) == []
