@@ -2,7 +2,8 @@
 
 A run leads a process group of its own, so that Ctrl-C at the terminal reaches the supervisor alone and what a dead
 process leaves behind can be found. A program that serves is given the listening socket as systemd gives it (descriptor
-3, `LISTEN_FDS`), and a pipe to tell when it answers (`READY_FD`).
+3, `LISTEN_FDS`), and a pipe to tell that it answers, or that it never will (`READY_FD`). One that is to replace
+another (`STANDS_BY`) leaves the connections to that one until then.
 """
 
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 
 OUTPUT_END_SECONDS = 2.0  # for the last words of a killed group, and for its sockets to be closed
 LEASH = Path(__file__).with_name("leash.py")
+READY, FAILED = b"\n", b"!"  # what a program tells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +37,21 @@ class Program:
 class Run:
     """One run of a program, from its start until the last process of its group is gone."""
 
-    def __init__(self, program: Program, *, environ: Mapping[str, str], heard: Callable[[str], None]) -> None:
+    def __init__(
+        self, program: Program, *, environ: Mapping[str, str], heard: Callable[[str], None], stands_by: bool = False
+    ) -> None:
         self._heard = heard
         self._started = time.monotonic()
         self._ready, ready_writer = os.pipe()
         os.set_blocking(self._ready, False)
         self._is_ready = False
+        self.has_failed = False  # it lives, and says that it cannot do all of its work
         listener = program.listener.fileno() if program.listener else None
         leash = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), "-" if listener is None else str(listener)]
         try:
             self.process = subprocess.Popen(
                 [*leash, *program.command],
-                env={**environ, "READY_FD": str(ready_writer)},
+                env={**environ, "READY_FD": str(ready_writer), "STANDS_BY": "1" if stands_by else ""},
                 pass_fds=[ready_writer] if listener is None else [ready_writer, listener],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -74,9 +79,13 @@ class Run:
 
     def is_ready(self) -> bool:
         """Tell whether the program has said that it answers."""
-        if not self._is_ready:
-            with suppress(BlockingIOError):
-                self._is_ready = bool(os.read(self._ready, 1))
+        if self._is_ready:
+            return True
+        with suppress(BlockingIOError):
+            told = os.read(self._ready, 1)
+            self._is_ready, self.has_failed = told == READY, told == FAILED
+        if self._is_ready:
+            os.close(self._ready)  # so that a worker that is started later knows that nobody waits to hear of it
         return self._is_ready
 
     def ask_to_stop(self) -> None:
@@ -93,7 +102,8 @@ class Run:
         self._signal_group(signal.SIGKILL)
         self.process.wait()
         self._reader.join(OUTPUT_END_SECONDS)
-        os.close(self._ready)
+        if not self._is_ready:
+            os.close(self._ready)
 
     def _signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):

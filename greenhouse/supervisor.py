@@ -91,7 +91,12 @@ class Child:
         self._failures = 0  # in a row: ended by itself soon after it started
         self._due = 0.0  # when to start again, by the monotonic clock
         self._is_renewing = False  # it was asked to end only to be started again
+        self.is_renewed = False  # what was asked for last has come to pass
         self._is_stopping = False
+
+    @property
+    def _log_path(self) -> str:
+        return self._log_handler.baseFilename
 
     @property
     def pid(self) -> int | None:
@@ -101,19 +106,30 @@ class Child:
     def is_ready(self) -> bool:
         return self._run is not None and self._run.is_ready()
 
+    @property
+    def is_serving(self) -> bool:
+        return self._program.listener is not None
+
+    @property
+    def is_changing(self) -> bool:
+        return self._next is not None
+
     def start(self) -> None:
         self._is_renewing = False
         self._run = self._start_run()
 
     def renew(self) -> None:
         """Start it anew, for new code: beside the old run where both can answer, else after it."""
-        if self._run is None or self._next is not None or self._program.is_lasting:
+        if self._next is not None or self._program.is_lasting:
             return
-        if self._program.listener is None:
+        self.is_renewed = self._run is None  # the next start is one of new code
+        if self._run is None:
+            return
+        if self.is_serving:
+            self._next = self._start_run(stands_by=True)
+        else:
             self._is_renewing = True
             self._run.ask_to_stop()
-        else:
-            self._next = self._start_run()
 
     def tend(self) -> None:
         """Start again what has died, when it is due; bring in what is to replace it."""
@@ -122,6 +138,7 @@ class Child:
             self._judge(self._next)
         if self._run is not None:
             if not self._run.has_ended():
+                self._replace_if_failed(self._run)
                 return
             self._bury(self._run)
         if self._run is None and time.monotonic() >= self._due:
@@ -146,22 +163,30 @@ class Child:
         self._run, self._next, self._leaving = None, None, []
         self._log_handler.close()
 
-    def _start_run(self) -> Run:
-        return Run(self._program, environ=self._environ, heard=self._note)
+    def _start_run(self, *, stands_by: bool = False) -> Run:
+        return Run(self._program, environ=self._environ, heard=self._note, stands_by=stands_by)
+
+    def _replace_if_failed(self, run: Run) -> None:
+        """Try another run beside one that serves only part of what it should, and again for as long as it takes."""
+        if self._next is not None or run.is_ready() or not run.has_failed or time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + LONGEST_BACK_OFF_SECONDS
+        self._say(f"ERROR: {self.name} could not load all of itself; another try (its log: {self._log_path})")
+        self._next = self._start_run(stands_by=True)
 
     def _judge(self, new: Run) -> None:
         """Replace the old run if the new one answers; give the new one up if it ended or takes too long."""
         if new.is_ready():
             old, self._run, self._next = self._run, new, None
+            self.is_renewed = True
             self._say(f"{self.name} was started anew; the old one finishes what it has begun")
             if old is not None:
                 old.ask_to_stop()
                 self._let_leave(old)
-        elif new.has_ended() or new.lived_seconds >= READY_SECONDS:
+        elif new.has_ended() or new.has_failed or new.lived_seconds >= READY_SECONDS:
             self._next = None
             new.kill()
-            log = self._log_handler.baseFilename
-            self._say(f"ERROR: the new {self.name} does not answer; the old one stays (its log: {log})")
+            self._say(f"ERROR: the new {self.name} does not answer; the old one stays (its log: {self._log_path})")
 
     def _bury(self, run: Run) -> None:
         code = run.process.returncode
@@ -170,9 +195,8 @@ class Child:
         wait_seconds = back_off_seconds(self._failures)
         self._due = time.monotonic() + wait_seconds
         when = f"in {wait_seconds:g} s" if wait_seconds else "now"
-        self._say(
-            f"{self.name} {_ending(code)} and is started again {when} (its log: {self._log_handler.baseFilename})"
-        )
+        if not self._is_renewing:
+            self._say(f"{self.name} {_ending(code)} and is started again {when} (its log: {self._log_path})")
         if self._program.listener is None:
             run.kill()
         else:
@@ -196,6 +220,7 @@ class Supervisor:
         self.stopping = threading.Event()
         self.children: list[Child] = []  # in order of starting
         self._renewal_asked = threading.Event()
+        self._is_renewing = False  # what serves is being renewed, the others come after it
         self._environ = environ
         self._log_dir = log_dir
         self._say = say
@@ -232,11 +257,20 @@ class Supervisor:
                 child.tend()
 
     def _renew_if_asked(self) -> None:
-        if not self._renewal_asked.is_set():
+        """Renew what serves, and then the others: new code that does not answer is not given to them either."""
+        serving = [child for child in self.children if child.is_serving]
+        if any(child.is_changing for child in serving):
             return
-        self._renewal_asked.clear()
-        for child in self.children:
-            child.renew()
+        if self._renewal_asked.is_set():
+            self._renewal_asked.clear()
+            self._is_renewing = True
+            for child in serving:
+                child.renew()
+        elif self._is_renewing:
+            self._is_renewing = False
+            for child in self.children:
+                if not child.is_serving and all(served.is_renewed for served in serving):
+                    child.renew()
 
     def stop_all(self, *, last: Child | None, seconds: float = STOP_SECONDS) -> None:
         """Ask everything to stop, wait, kill what does not; `last` is asked when all others are gone."""

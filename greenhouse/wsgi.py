@@ -5,13 +5,16 @@ it in a thread; only a request for Django waits for that, and if it fails to loa
 """
 
 import os
+import select
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from experiments.splitter.wsgi import application as splitter
 from greenhouse.leash import end_with_parent
+from greenhouse.run import FAILED, READY
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -25,10 +28,21 @@ def load_django() -> "WSGIApplication":
 
 
 def tell_ready(loaded: "Future[WSGIApplication]") -> None:
-    """Tell whoever started the server, if they want to know, that this process answers everybody."""
+    """Tell whoever started the server, if they want to know, that this process answers everybody, or never will."""
     descriptor = os.environ.get("READY_FD")
-    if descriptor and loaded.exception() is None:
-        os.write(int(descriptor), b"\n")
+    if descriptor:
+        with suppress(BrokenPipeError):  # an earlier worker of the same server has told it
+            os.write(int(descriptor), FAILED if loaded.exception() else READY)
+
+
+def is_awaited() -> bool:
+    """Tell whether this process is to replace one that still answers."""
+    descriptor = os.environ.get("READY_FD")
+    if not descriptor or not os.environ.get("STANDS_BY"):
+        return False
+    pipe = select.poll()
+    pipe.register(int(descriptor), 0)
+    return not pipe.poll(0)  # there is an event only when nobody reads any more
 
 
 # A worker that outlives its server would keep the port, and serve on with nobody to stop it.
@@ -40,6 +54,8 @@ BUSY = b"Greenhouse is busy; try again in a moment.\n"
 
 django: "Future[WSGIApplication]" = ThreadPoolExecutor(1, "load-django").submit(load_django)
 django.add_done_callback(tell_ready)
+if is_awaited():
+    django.result()  # the other one takes all connections until then
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

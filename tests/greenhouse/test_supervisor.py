@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +31,11 @@ def shell(name: str, script: str) -> Program:
 
 
 def eventually(is_so: Callable[[], bool]) -> bool:
-    give_up = time.monotonic() + PATIENCE_SECONDS
+    return eventually_in(PATIENCE_SECONDS, is_so)
+
+
+def eventually_in(seconds: float, is_so: Callable[[], bool]) -> bool:
+    give_up = time.monotonic() + seconds
     while not is_so() and time.monotonic() < give_up:
         time.sleep(0.02)
     return is_so()
@@ -44,7 +49,7 @@ def is_alive(pid: int) -> bool:
 
 def serving(listener: socket.socket, script: str) -> Program:
     """Make a program that answers a socket; `answers()` in its script tells that it does."""
-    tell = "import os, sys, time\ndef answers(): os.write(int(os.environ['READY_FD']), b'x')\n"
+    tell = "import os, sys, time\ndef answers(): os.write(int(os.environ['READY_FD']), b'\\n')\n"
     return Program(name="web", command=[sys.executable, "-c", tell + script], listener=listener)
 
 
@@ -235,6 +240,44 @@ def test_what_is_not_ours_is_not_renewed(supervisor):
     first = child.pid
     child.renew()
     assert not tended_for(supervisor, 0.3, lambda: child.pid != first)
+
+
+@pytest.fixture
+def tending(supervisor: Supervisor) -> Iterator[Supervisor]:
+    """Tends by itself, as in a running Greenhouse."""
+    thread = threading.Thread(target=supervisor.tend_until_stopped)
+    thread.start()
+    yield supervisor
+    supervisor.stop()
+    thread.join()
+
+
+def test_the_others_are_renewed_once_what_serves_has_been(tending, listener, tmp_path):
+    script = f"answers() if not os.path.exists({str(tmp_path / 'broken')!r}) else sys.exit(1)\ntime.sleep(60)"
+    worker, web = tending.start(shell("worker", "exec sleep 60")), tending.start(serving(listener, script))
+    assert eventually(lambda: web.is_ready)
+    before = worker.pid, web.pid
+    (tmp_path / "broken").touch()
+    tending.renew()
+    assert not eventually_in(1.0, lambda: (worker.pid, web.pid) != before)
+    (tmp_path / "broken").unlink()
+    tending.renew()
+    assert eventually(lambda: worker.pid not in {None, before[0]} and web.pid not in {None, before[1]})
+
+
+def test_a_server_that_could_not_load_everything_is_replaced_by_one_that_can(supervisor, listener, tmp_path, said):
+    (tmp_path / "broken").touch()
+    script = (
+        f"if os.path.exists({str(tmp_path / 'broken')!r}): os.write(int(os.environ['READY_FD']), b'!')\n"
+        "else: answers()\ntime.sleep(60)"
+    )
+    child = supervisor.start(serving(listener, script))
+    first = child.pid
+    assert tended(supervisor, lambda: any("another try" in line for line in said))
+    assert is_alive(first)
+    (tmp_path / "broken").unlink()
+    assert tended(supervisor, lambda: child.is_ready and child.pid != first)
+    assert tended(supervisor, lambda: not is_alive(first))
 
 
 def test_a_procfile_is_read_in_its_order_without_comments():
