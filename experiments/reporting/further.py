@@ -48,7 +48,7 @@ def _proof_text(name: str, visitors: int, lift: float, interval: tuple[float, fl
     start = f"“{name}” against today's page from zero, {wording.count_of(visitors, 'visitor')}: {found}."
     if is_proved:
         return f"{start} Proved: this is the lift to report."
-    return f"{start} Not proved yet. Once it is, report this lift and not the one above: that page was chosen for looking best."
+    return f"{start} Not proved yet. Once it is, report this lift: the one above was chosen for looking best."
 
 
 def replay(known: Evidence) -> ReplayReport | None:
