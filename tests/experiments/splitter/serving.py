@@ -14,6 +14,7 @@ from experiments.splitter.app import Splitter
 from experiments.splitter.config import Config
 from experiments.splitter.records import Record, decode_lines
 from experiments.splitter.stores import MemoryStore, Store
+from tests.experiments.splitter.planting import document, publish
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/137.0.0.0 Safari/537.36"
 HOUR_MS = 3600 * 1000
@@ -130,6 +131,13 @@ def config(directory: Path, **changes: Any) -> Config:
         "snapshot_dir": directory / "snapshot",
     }
     return Config(**base | changes)
+
+
+def force(site: Site, **changes: Any) -> None:
+    """Publish a changed experiment and serve it."""
+    sequence = site.splitter.refresher.experiments["paperless"].sequence + 1
+    publish(site.store, document(site.store, sequence=sequence, **changes))
+    site.splitter.refresher.refresh()
 
 
 @contextmanager

@@ -2,25 +2,17 @@
 
 from pathlib import Path
 from threading import Barrier, Thread
-from typing import Any
 
 import pytest
 
 from experiments.splitter.records import Conversion, Exposure, Forget, Lead, Tally
 from tests.experiments.splitter.planting import document, planted, publish
-from tests.experiments.splitter.serving import HOUR_MS, Browser, Site, serving
+from tests.experiments.splitter.serving import HOUR_MS, Browser, Site, force, serving
 
 PAGE = "/p/paperless/"
 SEEN = PAGE + "seen"
 AHEAD = {"Sec-Purpose": "prefetch;prerender"}
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
-
-
-def force(site: Site, **changes: Any) -> None:
-    """Publish a changed experiment and serve it."""
-    sequence = site.splitter.refresher.experiments["paperless"].sequence + 1
-    publish(site.store, document(site.store, sequence=sequence, **changes))
-    site.splitter.refresher.refresh()
 
 
 def tallied(site: Site) -> dict[str, int]:

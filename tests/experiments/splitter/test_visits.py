@@ -1,23 +1,15 @@
 """Who gets what, over real HTTP."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from experiments.splitter.records import Exposure, Tally
-from tests.experiments.splitter.planting import CSP, document, planted, publish
-from tests.experiments.splitter.serving import HOUR_MS, Browser, Site, serving
+from tests.experiments.splitter.planting import CSP, document, planted
+from tests.experiments.splitter.serving import HOUR_MS, Browser, Site, force, serving
 
 PAGE = "/p/paperless/"
 CONTROL = b"<h1>control</h1>"
-
-
-def force(site: Site, **changes: Any) -> None:
-    """Publish a changed experiment and serve it."""
-    sequence = site.splitter.refresher.experiments["paperless"].sequence + 1
-    publish(site.store, document(site.store, sequence=sequence, **changes))
-    site.splitter.refresher.refresh()
 
 
 def tallied(site: Site) -> dict[str, int]:
