@@ -37,7 +37,7 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 CAMPAIGN_EVERY = 3  # one visitor in three comes from a campaign
 OUTSIDE = "-"  # in place of an arm in the cookie: not part of the experiment
-PENDING = "gh_pending"  # the cookie beside one that waits for a confirmation
+PENDING = "gh_pending=1"  # the cookie beside one that waits for a confirmation; it counts only in its company
 ARM_PLACE = 2  # visitor.experiment.arm.epoch.exposed_ms.signature
 COOKIE_PARTS = 6
 UNANSWERED = (HTTPException, OSError)
@@ -203,7 +203,7 @@ class Browser:
             cookie=set_cookies.partition(";")[0],
             body=data,
             is_packed=response.getheader("Content-Encoding") == "gzip",
-            is_pending=f"{PENDING}=1" in set_cookies,
+            is_pending=PENDING in set_cookies,
         )
 
     def close(self) -> None:
@@ -229,7 +229,7 @@ class _Run:
         }
         page = self._open_page(browser, headers, _campaign(number, chance))
         if page.is_pending:
-            page = replace(page, cookie=self._confirm(browser, {**headers, "Cookie": page.cookie}))
+            page = replace(page, cookie=self._confirm(browser, {**headers, "Cookie": f"{page.cookie}; {PENDING}"}))
         arm = arm_of(page.cookie)
         if arm is None:
             with self.sent.lock:
