@@ -313,7 +313,7 @@ def _curvature(point: _Point, counts: _Counts, step: float) -> _Curvature:
 
 def _log_posterior(point: _Point, counts: _Counts, precision: Floats, step: float) -> float:
     expected = np.exp(point.log_base) @ (counts.exposed @ np.exp(point.log_lift))
-    walked = np.diff(point.log_base)
+    walked = point.log_base[1:] - point.log_base[:-1]
     return float(
         counts.by_arm @ point.log_lift
         + counts.by_epoch @ point.log_base
@@ -325,7 +325,9 @@ def _log_posterior(point: _Point, counts: _Counts, precision: Floats, step: floa
 
 def _walk(log_base: Floats) -> Floats:
     """Give T u, with u' T u = sum of (u_e - u_{e-1})^2."""
-    walked = np.diff(log_base, prepend=log_base[:1], append=log_base[-1:])
+    # Optimization: np.diff takes longer than the subtraction.
+    walked = np.zeros(len(log_base) + 1)
+    walked[1:-1] = log_base[1:] - log_base[:-1]
     return walked[:-1] - walked[1:]
 
 
@@ -371,7 +373,7 @@ def _walk_evidence(log_base: Floats, weighted: Floats, converted: Floats, step: 
         log_base = log_base + move * min(1.0, LARGEST_STEP / max(longest, STEP_TOLERANCE))
         if longest < ROUGH_TOLERANCE:
             break
-    walked = np.diff(log_base)
+    walked = log_base[1:] - log_base[:-1]
     fit = converted @ log_base - weighted @ np.exp(log_base) - walked @ walked / (2 * step**2)
     return log_base, float(fit - len(walked) * np.log(step) - np.log(factor).sum() / 2)
 

@@ -20,6 +20,7 @@ type Measurements = dict[str, list[float]]
 STUDY_SEED: Final = 20261123
 BASE_RATE: Final = 0.04
 DECADE: Final = 10
+CURVE_POINTS: Final = 20  # of a run's loss over time
 HOURS: Final = 336  # fourteen days
 VISITORS_PER_HOUR: Final = 300  # a hundred thousand in fourteen days
 CONTROL_SHARE: Final = 0.1  # what a marketer gets who changes nothing
@@ -60,14 +61,33 @@ class Size:
     looks: int  # runs of each A/A world
     evidence: int  # runs of the other worlds of evidence
     review_hours: int  # between changes of shares in worlds of fourteen days; looks are hourly
+    looks_review_hours: int  # the same in A/A worlds, where whatever moves shares may not matter
     block: int
 
 
-SHORT: Final = Size(runs=200, runs_of_hundred=100, rival_runs=50, looks=250, evidence=300, review_hours=12, block=10)
-FULL: Final = Size(
-    runs=1_000, runs_of_hundred=200, rival_runs=400, looks=1_000, evidence=2_000, review_hours=2, block=20
+SHORT: Final = Size(
+    runs=200,
+    runs_of_hundred=100,
+    rival_runs=30,
+    looks=1_000,
+    evidence=300,
+    review_hours=12,
+    looks_review_hours=24,
+    block=10,
 )
-TINY: Final = Size(runs=8, runs_of_hundred=2, rival_runs=4, looks=6, evidence=8, review_hours=56, block=8)
+FULL: Final = Size(
+    runs=1_000,
+    runs_of_hundred=200,
+    rival_runs=400,
+    looks=2_000,
+    evidence=2_000,
+    review_hours=2,
+    looks_review_hours=6,
+    block=20,
+)
+TINY: Final = Size(
+    runs=8, runs_of_hundred=2, rival_runs=4, looks=6, evidence=8, review_hours=56, looks_review_hours=112, block=8
+)
 
 
 def cells(size: Size) -> list[Cell]:
@@ -145,7 +165,7 @@ GENE_POLICIES: Final[Mapping[str, Policy]] = {
 
 
 def regret(world: World, policy: Policy, generator: np.random.Generator, runs: int) -> Measurements:
-    """Measure conversions lost, whether the right arm leads at the end, and the slope over the last decade."""
+    """Measure conversions lost, also over time, the right arm leading at the end, the slope over the last decade."""
     outcome = simulation.simulate(world, policy, generator, runs)
     lost = outcome.regret()
     bound = np.array([simulation.lai_robbins(rates) for rates in outcome.pages.rates])
@@ -156,7 +176,14 @@ def regret(world: World, policy: Policy, generator: np.random.Generator, runs: i
         "right": [float(arm) for arm in _leaders(outcome) == outcome.best],
         "slope": (slope / bound).tolist(),
         "gain": outcome.gain().tolist(),
+        "curve": (_at_points(lost) / outcome.equal_regret()[:, None]).ravel().tolist(),
     }
+
+
+def _at_points(lost: Floats) -> Floats:
+    """Give what was lost at evenly spaced moments, the last one the end."""
+    ticks = lost.shape[1]
+    return lost[:, np.arange(1, CURVE_POINTS + 1) * ticks // CURVE_POINTS - 1]
 
 
 def _leaders(outcome: Outcome) -> Floats:
@@ -203,7 +230,8 @@ def _gene_cells(size: Size) -> Iterator[Cell]:
         draw = gene_built(slots=4, options=5, arms=200, mean=0.03, deviation=0.006, additive=additive)
         world = World(key=key, says="200 arms of 4 slots × 5 options, 50k", ticks=100, batch=500, draw=draw)
         for name, policy in GENE_POLICIES.items():
-            yield _regret_cell("genes", world, policy, name=name, runs=size.runs_of_hundred // 2, block=size.block // 2)
+            runs = size.runs_of_hundred // 2 if policy is EARN else size.rival_runs // 2
+            yield _regret_cell("genes", world, policy, name=name, runs=runs, block=size.block // 2)
 
 
 # --- Worlds of fourteen days -------------------------------------------------------------------------------------
@@ -293,7 +321,8 @@ def first_wins(exposures: Floats, conversions: Floats) -> Floats:
 def _winner_cells(size: Size) -> Iterator[Cell]:
     for base in ("stationary", "weekly"):
         for arms in (2, FEW_ARMS):
-            world = replace(_fortnight(base, np.full(arms, BASE_RATE), size), key=f"{arms} arms, {base}")
+            alike = _fortnight(base, np.full(arms, BASE_RATE), size)
+            world = replace(alike, key=f"{arms} arms, {base}", review_every=size.looks_review_hours)
             yield from (_winner_cell("A/A", world, mode, size.looks, size) for mode in MODES)
         better = _fortnight(base, BASE_RATE * np.array([1.0, 1.1]), size)
         world = replace(better, key=f"2 arms, +10%, {base}")
@@ -324,7 +353,7 @@ def _calibration_cells(size: Size) -> Iterator[Cell]:
         for visitors in (500, 5_000):
             measure = partial(calibration, arms, visitors)
             world = f"{arms} arms, {visitors:,} visitors each"
-            runs = size.evidence * 20
+            runs = size.evidence * 40
             yield Cell(
                 table="calibration", world=world, policy="ours", runs=runs, block=size.block * 100, measure=measure
             )
@@ -350,7 +379,7 @@ def _split_cells(size: Size) -> Iterator[Cell]:
         for lost in (0.0, 0.1):
             measure = partial(splits, arms, lost)
             world, policy = f"{arms} arms", f"{lost:.0%} lost"
-            runs = size.looks * 4
+            runs = size.looks
             yield Cell(table="split", world=world, policy=policy, runs=runs, block=size.block * 5, measure=measure)
 
 

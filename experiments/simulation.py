@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from experiments import bandit, inference, pooling
+from experiments import bandit, delay, inference, pooling
 
 type Floats = NDArray[np.float64]
 type Wholes = NDArray[np.int64]
@@ -124,6 +124,9 @@ class History:
     batch: int
     genes: Wholes | None
     generator: np.random.Generator
+    arrivals: Floats | None = (
+        None  # (runs, ticks so far of exposure, of arrival), over all arms; None: all come at once
+    )
 
     @property
     def runs(self) -> int:
@@ -183,6 +186,7 @@ def simulate(world: World, policy: Policy, generator: np.random.Generator, runs:
     shape = (runs, world.ticks, pages.rates.shape[1])
     exposures, conversions, shares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     arrived = np.zeros(shape) if world.delay_ticks else conversions
+    arrivals = np.zeros((runs, world.ticks, world.ticks)) if world.delay_ticks else None
     for tick in range(world.ticks):
         if tick % world.review_every == 0:
             seen = History(
@@ -191,13 +195,16 @@ def simulate(world: World, policy: Policy, generator: np.random.Generator, runs:
                 batch=world.batch,
                 genes=pages.genes,
                 generator=generator,
+                arrivals=None if arrivals is None else arrivals[:, :tick, :tick],
             )
             current = policy(seen) if tick else np.full_like(pages.rates, 1 / shape[2])
         shares[:, tick] = current
         exposures[:, tick] = generator.multinomial(world.batch, current)
         conversions[:, tick] = generator.binomial(exposures[:, tick].astype(np.int64), pages.rates * base[tick])
-        if world.delay_ticks:
-            _arrive(arrived, conversions, tick, world.delay_ticks, generator)
+        if arrivals is not None:
+            came = _arriving(conversions[:, : tick + 1] - arrived[:, : tick + 1], world.delay_ticks, generator)
+            arrived[:, : tick + 1] += came
+            arrivals[:, : tick + 1, tick] = came.sum(axis=2)
     return Outcome(pages=pages, base=base, exposures=exposures, conversions=conversions, shares=shares)
 
 
@@ -210,15 +217,11 @@ def matured(age: Floats, delay_ticks: float) -> Floats:
     return part
 
 
-def _arrive(
-    arrived: Floats, conversions: Floats, tick: int, delay_ticks: float, generator: np.random.Generator
-) -> None:
-    """Let pending conversions arrive; an exponential delay forgets how long it has waited."""
-    now = slice(0, tick + 1)
-    chance = np.full(tick + 1, -np.expm1(-1 / delay_ticks))
-    chance[tick] = matured(np.zeros(1), delay_ticks)[0]
-    pending = (conversions[:, now] - arrived[:, now]).astype(np.int64)
-    arrived[:, now] += generator.binomial(pending, chance[:, None])
+def _arriving(pending: Floats, delay_ticks: float, generator: np.random.Generator) -> Floats:
+    """Draw how many pending conversions arrive in the last tick; an exponential delay forgets how long it waited."""
+    chance = np.full(pending.shape[1], -np.expm1(-1 / delay_ticks))
+    chance[-1] = matured(np.zeros(1), delay_ticks)[0]
+    return np.asarray(generator.binomial(pending.astype(np.int64), chance[:, None]), dtype=np.float64)
 
 
 # --- Ours --------------------------------------------------------------------------------------------------------
@@ -238,13 +241,26 @@ class Ours:
 
     def _shares(self, history: History, run: int) -> Floats:
         alpha, beta = posterior_of(
-            history.exposures[run],
+            effective_exposures(history, run),
             history.conversions[run],
             genes=None if history.genes is None or not self.by_genes else history.genes[run],
         )
         shares = bandit.thompson_shares(alpha, beta, floor=TOTAL_FLOOR / len(alpha), top_two=self.top_two)
         shares = bandit.with_newcomers(shares, history.exposures[run].sum(axis=0), minimum=FEWEST_EXPOSURES)
         return bandit.with_control_share(shares, control=self.control, control_share=self.control_share)
+
+
+def effective_exposures(history: History, run: int) -> Floats:
+    """Count each tick's exposures as the part of their conversions that has come by their age, as learnt so far."""
+    exposures: Floats = history.exposures[run]
+    if history.arrivals is None:
+        return exposures
+    exposed, arrived = history.arrivals[run].nonzero()
+    number = history.arrivals[run][exposed, arrived].astype(np.int64)
+    ages = len(exposures) - 1 - np.arange(len(exposures))
+    maturity = delay.learn(np.repeat(arrived - exposed, number), np.repeat(ages[exposed], number))
+    effective: Floats = np.maximum(exposures * maturity.at(ages)[:, None], history.conversions[run])
+    return effective
 
 
 def posterior_of(exposures: Floats, conversions: Floats, *, genes: Wholes | None = None) -> tuple[Floats, Floats]:

@@ -3,12 +3,12 @@
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from experiments import proving, study_tables
-from experiments.management.commands import bandit_study
-from experiments.management.commands.bandit_study import END, START, Store, missing, write_between
+from experiments import proving, study_figures, study_tables
+from experiments.management.commands.bandit_study import END, START, Store, fingerprint, missing, write_between
 
 CELL = "split/2 arms/0% lost"
 
@@ -16,9 +16,7 @@ CELL = "split/2 arms/0% lost"
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(proving, "SHORT", proving.TINY)
-    bandit_study._cells.cache_clear()
-    yield proving.cells(proving.TINY)
-    bandit_study._cells.cache_clear()
+    return proving.cells(proving.TINY)
 
 
 @pytest.fixture
@@ -63,6 +61,32 @@ def test_a_torn_line_and_what_other_code_computed_are_computed_again(tmp_path):
     with store.path.open("a") as file:
         file.write('{"code": "other", "cell": "split/2 arms/0% lost", "block": 1, "found": {"alarm": [1.0]}}\n{"code')
     assert store.read() == {CELL: {0: {"alarm": [0.0]}}}
+
+
+def test_a_comment_makes_no_result_stale_and_a_number_does(tmp_path):
+    code, commented, changed = (tmp_path / name for name in ("code.py", "commented.py", "changed.py"))
+    code.write_text("LIMIT = 1\n")
+    commented.write_text("LIMIT = 1  # not more\n")
+    changed.write_text("LIMIT = 2\n")
+    assert fingerprint([code]) == fingerprint([commented]) != fingerprint([changed])
+
+
+def test_loss_over_time_is_drawn_with_a_line_and_a_name_for_each_policy():
+    cells = [cell for cell in proving.cells(proving.SHORT) if cell.name in {"regret/C/ours, earn", "regret/C/UCB1"}]
+    rising = np.linspace(0.05, 1.0, proving.CURVE_POINTS)
+    results = {cell.name: {0: {"curve": [*(rising * 0.2), *(rising * 0.4)]}} for cell in cells}
+    (figure,) = study_figures.figures(cells, results)
+    assert figure.file == "study-loss-c.svg"
+    assert figure.svg.count('class="line') == 2
+    assert "ours, earn: 0.30" in figure.svg
+    assert "UCB1: 0.30" in figure.svg
+
+
+def test_calibration_is_drawn_with_a_dot_for_each_tenth_that_was_said():
+    cells = [cell for cell in proving.cells(proving.SHORT) if cell.table == "calibration"][:1]
+    results = {cells[0].name: {0: {"said": [0.25, 0.75, 0.79], "was": [0.0, 1.0, 1.0]}}}
+    (figure,) = study_figures.figures(cells, results)
+    assert figure.svg.count('class="dot"') == 2
 
 
 def test_the_first_blocks_of_all_cells_come_first():

@@ -4,6 +4,7 @@ Results are kept as JSON lines, one per block of runs, with a fingerprint of the
 is stopped goes on where it was; a change of the arithmetic makes its results stale, and they are computed anew.
 """
 
+import ast
 import hashlib
 import json
 import multiprocessing
@@ -18,11 +19,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments import bandit, inference, pooling, proving, simulation, study_tables
-from experiments.proving import Cell, Measurements
+from experiments import bandit, delay, inference, pooling, proving, simulation, study_figures, study_tables
+from experiments.proving import Cell, Measurements, Size
 
-SOURCES = (bandit, inference, pooling, simulation, proving)
+SOURCES = [Path(str(module.__file__)) for module in (bandit, delay, inference, pooling, simulation, proving)]
 DOCUMENT = Path("docs/bandit.md")
+FIGURES = "pictures"  # beside the document
 START, END = "<!-- study: start -->", "<!-- study: end -->"
 PATIENT = 19  # a study takes the processor nobody else wants
 
@@ -45,21 +47,32 @@ class Command(BaseCommand):
 
     def handle(self, *_args: object, **options: Any) -> None:
         form = "full" if options["full"] else "short"
-        cells = list(_cells(form).values())
+        size = proving.FULL if options["full"] else proving.SHORT
+        cells = list(_cells(size).values())
         store = Store(options["out"] / f"{form}.jsonl")
         wanted = [cell for cell in cells if options["only"] in cell.name]
         if not wanted:
             raise CommandError(f"No cell's name contains {options['only']!r}.")
-        self._compute(form, wanted, store, workers=options["workers"], seconds=options["minutes"] * 60)
-        write_between(options["document"], study_tables.markdown(form, cells, store.read()))
+        self._compute(size, wanted, store, workers=options["workers"], seconds=options["minutes"] * 60)
+        results = store.read()
+        figures = study_figures.figures(cells, results)
+        folder = options["document"].parent / FIGURES
+        for figure in figures:
+            folder.mkdir(exist_ok=True)
+            (folder / figure.file).write_text(figure.svg)
+        shown = [f"![{figure.title}]({FIGURES}/{figure.file})" for figure in figures]
+        write_between(options["document"], "\n\n".join([study_tables.markdown(form, cells, results), *shown]))
 
-    def _compute(self, form: str, cells: list[Cell], store: "Store", *, workers: int, seconds: float) -> None:
+    def _compute(self, size: Size, cells: list[Cell], store: "Store", *, workers: int, seconds: float) -> None:
         pending = missing(cells, store.read())
         self.stdout.write(f"{len(pending)} blocks to compute")
         started = time.monotonic()
-        context = multiprocessing.get_context("fork")
+        # One thread each: workers take all processors, and threads of the linear algebra would wait for one another.
+        # It reads its setting when it is loaded, so workers are new processes and not forks of this one.
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
+        context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=os.nice, initargs=(PATIENT,)) as pool:
-            futures = {pool.submit(compute, form, *block): block for block in pending}
+            futures = {pool.submit(compute, size, *block): block for block in pending}
             for done in as_completed(futures):
                 name, number = futures[done]
                 store.add(name, number, done.result())
@@ -71,13 +84,13 @@ class Command(BaseCommand):
 
 
 @cache
-def _cells(form: str) -> dict[str, Cell]:
-    return {cell.name: cell for cell in proving.cells(proving.FULL if form == "full" else proving.SHORT)}
+def _cells(size: Size) -> dict[str, Cell]:
+    return {cell.name: cell for cell in proving.cells(size)}
 
 
-def compute(form: str, name: str, number: int) -> Measurements:
+def compute(size: Size, name: str, number: int) -> Measurements:
     """Compute one block. By name: worlds hold functions, which do not travel between processes."""
-    return _cells(form)[name].compute(number)
+    return _cells(size)[name].compute(number)
 
 
 def missing(cells: Iterable[Cell], known: Results) -> list[tuple[str, int]]:
@@ -117,11 +130,11 @@ class Store:
                 continue  # torn by a kill: that block is computed again
 
 
-def fingerprint() -> str:
-    """Return what changes with the code that results depend on."""
+def fingerprint(sources: Iterable[Path] = SOURCES) -> str:
+    """Return what changes with the code that results depend on; comments do nothing to a result."""
     digest = hashlib.sha256()
-    for module in SOURCES:
-        digest.update(Path(str(module.__file__)).read_bytes())
+    for source in sources:
+        digest.update(ast.dump(ast.parse(source.read_text())).encode())
     return digest.hexdigest()[:12]
 
 
