@@ -35,6 +35,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "5"))
 CALLS = 5  # of ours per round: one takes a few milliseconds
 DRAWS = 10_000
 PREDICTIONS = 500  # of mabwiser, timed and multiplied up: all 10,000 take seconds at 300 arms
+PACKAGES = ("bayesian-testing==0.10.0", "mabwiser==2.7.4")
 TICK_MS, TICK_MB = 300.0, 200.0
 PEERS = """
 import json, sys, time
@@ -89,7 +90,7 @@ def peers() -> Iterator[Callable[[Floats, Floats], dict[str, float]]]:
 def installed(folder: Path) -> str:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = str(folder / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "bayesian-testing", "mabwiser"], check=True, timeout=900)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True, timeout=900)
     return python
 
 

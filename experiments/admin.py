@@ -16,10 +16,11 @@ from unfold.decorators import display
 from unfold.views import ChangeList as UnfoldChangeList
 
 from experiments import erasure, lag, lifecycle
-from experiments.console import overview, people
+from experiments.console import imports, overview, people, plans
 from experiments.console import views as console
 from experiments.console.forms import ExperimentForm, GoalForm, GoalFormSet, default_goal
 from experiments.models import Experiment, Goal, Lead
+from experiments.reporting import wording
 from variants.brief import EMAIL_FIELD
 from variants.models import Brand, Brief, Nursery
 
@@ -47,6 +48,10 @@ def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+# How a goal that cannot be changed any more is shown: methods of GoalInline.
+GOAL_IN_WORDS = ("does", "counts_for", "worth", "stops", "decides")
+
+
 class GoalInline(TabularInline):  # type: ignore[misc]  # unfold publishes no types
     model = Goal
     form = GoalForm
@@ -54,6 +59,36 @@ class GoalInline(TabularInline):  # type: ignore[misc]  # unfold publishes no ty
     extra = 0
     verbose_name = "goal"
     verbose_name_plural = "Goals: what counts as a conversion"
+    show_title = False  # it would repeat the name
+
+    def get_fields(self, request: HttpRequest, obj: Experiment | None = None) -> Any:
+        is_form = self.has_change_permission(request, obj)
+        return super().get_fields(request, obj) if is_form else ("key", *GOAL_IN_WORDS)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Experiment | None = None) -> Any:
+        return () if self.has_change_permission(request, obj) else GOAL_IN_WORDS
+
+    @admin.display(description="A visitor …")
+    def does(self, goal: Goal) -> str:
+        if goal.kind == Goal.Kind.CLICK:
+            return "clicks the second link" if goal.link == "more" else "clicks the main button"
+        return goal.get_kind_display()
+
+    @admin.display(description="Counts for")
+    def counts_for(self, goal: Goal) -> str:
+        return f"{wording.duration(goal.window)} after the first visit"
+
+    @admin.display(description="Worth")
+    def worth(self, goal: Goal) -> str:
+        return f"{goal.weight:g} beside the other goals" if goal.weight else wording.UNKNOWN
+
+    @admin.display(description="Stops a page if it")
+    def stops(self, goal: Goal) -> str:
+        return goal.get_guard_display() if goal.guard else "does not stop any"
+
+    @admin.display(description="Decides")
+    def decides(self, goal: Goal) -> str:
+        return "yes" if goal.is_primary else "no, is counted beside it"
 
     def has_add_permission(self, request: HttpRequest, obj: Experiment | None = None) -> bool:
         return _is_open(obj) and bool(super().has_add_permission(request, obj))
@@ -94,7 +129,8 @@ class ExperimentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no 
     change_form_outer_before_template = "console/settings.html"
 
     def get_urls(self) -> list[URLPattern]:
-        return [*console.urls(self.admin_site.admin_view), *super().get_urls()]
+        guard = self.admin_site.admin_view
+        return [*console.urls(guard), *imports.urls(guard), *plans.urls(guard), *super().get_urls()]
 
     def get_inlines(self, request: HttpRequest, obj: Experiment | None = None) -> Any:
         return (GoalInline,) if obj else (NewGoalInline,)

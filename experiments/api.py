@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from ninja import Router, Schema, Status
+from ninja import Query, Router, Schema, Status
 from ninja.pagination import paginate
 from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -28,9 +28,10 @@ from experiments.splitter.cookies import TOKEN_PURPOSE, Assignment, Signer, clai
 from experiments.splitter.records import Conversion
 from experiments.splitter.stores import StoreUnavailable
 from experiments.store import store
-from variants import generation, review
-from variants.api import Created, VariantOut, variant_out
-from variants.models import Brief, Nursery, Variant
+from variants import estimates, generation, ledger, likeness, review
+from variants.api import Created, DirectionIn, DirectionOut, VariantOut, variant_out
+from variants.models import MICRO_USD, MOST_VARIANTS_PER_GENERATION, Brief, Direction, Nursery, Variant
+from variants.patches import BadPatch
 from variants.problems import Conflict, Invalid, Paged, Problem, field_errors, require
 from variants.text import Line
 
@@ -72,6 +73,7 @@ class ExperimentIn(Strict):
     has_arm_budget: bool = True
     visitors_per_day: int | None = None
     planned_days: int = 14
+    usual_rate: Annotated[float, Field(ge=0.0001, le=0.9)] | None = None
     currency: str = "USD"
 
 
@@ -91,6 +93,24 @@ class VariantIn(Strict):
 class GenerateIn(Strict):
     count: int
     budget_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] | None = None
+
+
+class PlanIn(Strict):
+    budget_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] | None = None
+
+
+class EstimateOut(Schema):
+    likely_usd: float
+    most_usd: float
+    is_limited: bool  # a limit could end the request before every page is had
+
+
+class BudgetOut(Schema):
+    budget_usd: Decimal | None
+    spent_usd: float  # with what is set aside for calls under way
+
+
+Count = Annotated[int, Query(ge=0, le=MOST_VARIANTS_PER_GENERATION)]
 
 
 class GenerateOut(Schema):
@@ -237,6 +257,9 @@ def add_variant(request: HttpRequest, experiment_id: int, payload: VariantIn) ->
         )
     except ValidationError as error:
         raise Invalid(field_errors(error, under="content")) from error
+    except BadPatch as error:
+        faults = [{"field": f"content.texts.{text}", "reason": reason} for text, reason in error.faults.items()]
+        raise Invalid(faults) from error
     except review.SecondControl as error:
         raise Conflict(str(error)) from error
     return Status(HTTPStatus.CREATED, Created(id=variant.pk))
@@ -279,6 +302,58 @@ def generate(request: HttpRequest, experiment_id: int, payload: GenerateIn) -> S
         field, _, reason = str(error).partition(": ")
         raise Invalid([{"field": field, "reason": reason}]) from error
     return Status(HTTPStatus.ACCEPTED, GenerateOut(generation_id=asked.pk))
+
+
+@router.post("/experiments/{experiment_id}/plan", response={202: GenerateOut})
+def plan(request: HttpRequest, experiment_id: int, payload: PlanIn | None = None) -> Status[GenerateOut]:
+    """Ask for directions alone, or for further ones; they are listed once the generation is over."""
+    user = require(request, "variants.add_generation")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    budget_usd = payload.budget_usd if payload else None
+    asked = generation.request_plan(experiment.nursery, budget_usd=budget_usd, by=user)
+    return Status(HTTPStatus.ACCEPTED, GenerateOut(generation_id=asked.pk))
+
+
+@router.get("/experiments/{experiment_id}/directions", response=list[DirectionOut])
+@paginate(Paged)
+def list_directions(request: HttpRequest, experiment_id: int) -> Any:
+    """List the directions that an experiment's pages take, in the order of their turns."""
+    require(request, "variants.view_generation")
+    return get_object_or_404(Experiment, pk=experiment_id).nursery.directions.all()
+
+
+@router.post("/experiments/{experiment_id}/directions", response={201: DirectionOut})
+def add_direction(request: HttpRequest, experiment_id: int, payload: DirectionIn) -> Status[Direction]:
+    """Add a direction of one's own."""
+    user = require(request, "variants.add_generation")
+    nursery = get_object_or_404(Experiment, pk=experiment_id).nursery
+    values = {name: "" if value is None else value for name, value in payload.model_dump().items()}
+    number = nursery.directions.count() + 1
+    return Status(
+        HTTPStatus.CREATED, Direction.objects.create(nursery=nursery, number=number, created_by=user, **values)
+    )
+
+
+@router.get("/experiments/{experiment_id}/estimate", response=EstimateOut)
+def estimate(request: HttpRequest, experiment_id: int, count: Count) -> EstimateOut:
+    """Tell what a number of variants would cost: about, and at most within the limits there are."""
+    user = require(request, "variants.add_generation")
+    found = estimates.estimate(get_object_or_404(Experiment, pk=experiment_id).nursery, count, user_id=user.pk)
+    return EstimateOut(
+        likely_usd=float(found.likely_micro_usd / MICRO_USD),
+        most_usd=float(found.most_micro_usd / MICRO_USD),
+        is_limited=found.is_limited,
+    )
+
+
+@router.put("/experiments/{experiment_id}/budget", response=BudgetOut)
+def set_budget(request: HttpRequest, experiment_id: int, payload: PlanIn) -> BudgetOut:
+    """Set what all generations of an experiment together may cost; null for no limit."""
+    require(request, "experiments.change_experiment")
+    nursery = get_object_or_404(Experiment, pk=experiment_id).nursery
+    nursery.budget_micro_usd = None if payload.budget_usd is None else ledger.micro(payload.budget_usd)
+    nursery.save(update_fields=["budget_micro_usd"])
+    return BudgetOut(budget_usd=payload.budget_usd, spent_usd=float(ledger.spent(nursery.pk) / MICRO_USD))
 
 
 @router.post("/experiments/{experiment_id}/start", response=ExperimentOut)
@@ -338,6 +413,33 @@ def _arm(experiment: Experiment, payload: PromoteIn | None) -> Arm:
 def _leader(experiment: Experiment) -> str:
     arms = build(experiment).arms
     return max(arms, key=lambda arm: arm.probability_best or 0.0).key if arms else ""
+
+
+class RepeatOut(Schema):
+    id: int
+    repeats: int  # the variant that says much the same
+    likeness: float
+
+
+class DistinctOut(Schema):
+    variants: int
+    distinct: int
+    repeats: list[RepeatOut]
+
+
+@router.get("/experiments/{experiment_id}/distinct", response=DistinctOut)
+def read_distinct(request: HttpRequest, experiment_id: int) -> DistinctOut:
+    """Tell how many different pages there are, and which say much the same as another."""
+    require(request, "variants.view_variant")
+    found = likeness.look_at(get_object_or_404(Experiment, pk=experiment_id).nursery)
+    repeats = [
+        RepeatOut(
+            id=found.variants[place].pk, repeats=found.variants[leader].pk, likeness=float(found.alike[place, leader])
+        )
+        for place, leader in enumerate(found.leaders)
+        if leader != place
+    ]
+    return DistinctOut(variants=len(found.variants), distinct=found.distinct, repeats=repeats)
 
 
 @router.post("/experiments/{experiment_id}/proof", response=ExperimentOut)

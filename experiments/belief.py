@@ -16,7 +16,6 @@ from django.db.models import QuerySet
 from experiments import bandit, delay, evidence, pooling, rewards
 from experiments.evidence import Evidence, Floats
 from experiments.models import VISITOR_LENGTH, Arm, Conversion, Experiment, Goal
-from variants.content import genes
 
 HOUR_SECONDS = 3600
 # Conversions that delays and values are learnt from: a hundredth of F or of a value's rank is then known to a hundredth
@@ -37,7 +36,7 @@ class Belief:
     @cached_property
     def posterior(self) -> pooling.Posterior:
         arms = self.known.arms
-        held = [list(genes(arm.variant.page).values()) for arm in arms] if len(arms) >= FEWEST_TO_POOL else None
+        held = [list(arm.variant.genes.values()) for arm in arms] if len(arms) >= FEWEST_TO_POOL else None
         return pooling.fit(self.matured, self.effective.conversions, genes=held, parents=_parents(arms))
 
     @cached_property

@@ -251,7 +251,7 @@ def _apply(batch: Sequence[records.ReadRecord]) -> None:
         if tally.experiment in known.experiments:
             for kind, number in tally.counts.items():
                 sums.tallies[tally.experiment, kind[:40], _hour(rows.moment(tally.at_ms))] += number
-    # Last: what stands before it in a journal was done before the visitor asked to be forgotten, and stays in totals.
+    # Last: what was done before the visitor asked to be forgotten stays in totals, and its rows go.
     for forget in by_type[records.Forget]:
         _forget(forget, known, sums)
     sums.save()
@@ -260,17 +260,43 @@ def _apply(batch: Sequence[records.ReadRecord]) -> None:
 def _without_forgotten(
     batch: Sequence[records.ReadRecord], known: "_Known", sums: "_Sums"
 ) -> Sequence[records.ReadRecord]:
-    """Leave out what arrives of visitors who were forgotten by an earlier batch."""
-    forgotten = erasure.forgotten_among(known.experiments)
-    if not forgotten:
+    """Leave out what arrives of visitors who were forgotten by an earlier batch, or did it after asking for that.
+
+    In a batch the times decide: its records come from several journals, and do not stand in their order.
+    """
+    forgotten, asked_ms = erasure.forgotten_among(known.experiments), _askings(batch)
+    if not forgotten and not asked_ms:
         return batch
-    kept = []
+    kept: list[records.ReadRecord] = []
     for record in batch:
-        if isinstance(record, records.Tally) or (record.experiment, erasure.digest_of(record.visitor)) not in forgotten:
+        if isinstance(record, records.Tally):
+            kept.append(record)
+            continue
+        is_forgotten = (record.experiment, erasure.digest_of(record.visitor)) in forgotten
+        if not is_forgotten and not _is_after(record, asked_ms.get((record.experiment, record.visitor))):
             kept.append(record)
         elif isinstance(record, records.Conversion):
             sums.tallies[record.experiment, AFTER_FORGETTING, _hour(rows.moment(record.at_ms))] += 1
     return kept
+
+
+def _askings(batch: Sequence[records.ReadRecord]) -> dict[tuple[int, str], int]:
+    """Return when visitors of the batch first asked to be forgotten, by experiment and visitor."""
+    found: dict[tuple[int, str], int] = {}
+    for record in batch:
+        if isinstance(record, records.Forget):
+            person = (record.experiment, record.visitor)
+            found[person] = min(record.at_ms, found.get(person, record.at_ms))
+    return found
+
+
+def _is_after(
+    record: records.ReadExposure | records.Conversion | records.Lead | records.Forget, asked_ms: int | None
+) -> bool:
+    if asked_ms is None or isinstance(record, records.Forget):
+        return False
+    done_ms = record.exposed_ms if isinstance(record, records.ReadExposure) else record.at_ms
+    return done_ms >= asked_ms
 
 
 def _forget(forget: records.Forget, known: "_Known", sums: "_Sums") -> None:

@@ -10,12 +10,13 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import brotli
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
@@ -23,7 +24,11 @@ from experiments.models import Arm, Blob, Deployment, Experiment, Goal
 from experiments.splitter import stores
 from experiments.store import store
 from variants.brief import BriefSpec
-from variants.models import Brand, Image, Variant
+from variants.imported import FORM_ANCHOR, Import, render_import
+from variants.importing import import_of
+from variants.models import Brand, Image, ImportedPage, Variant
+from variants.patches import KIND as PATCH
+from variants.patches import PatchContent
 from variants.renderer import PageFrame, PageImage, PageLink, Rendered, render_form_page, render_page, render_thanks
 
 logger = logging.getLogger(__name__)
@@ -31,11 +36,16 @@ logger = logging.getLogger(__name__)
 DEPLOY_TASK = "experiments.tasks.deploy"
 HTML = "text/html; charset=utf-8"
 LEAST_COOKIE_AGE = timedelta(days=90)
-MAIN_LINK, SECOND_LINK, FORM_ANCHOR = "cta", "more", "#form"
+MAIN_LINK, SECOND_LINK = "cta", "more"
 FILE_ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 # A page is compressed once and sent many times. Measured on 16 kB pages: brotli's best takes 25 ms, gzip's 1 ms.
 BROTLI_QUALITY, GZIP_LEVEL = 11, 9
+# An imported page may be megabytes, at which the best takes half a minute and the next but one a second.
+QUICK_BROTLI_QUALITY, LARGE_BYTES = 9, 500_000
 BLOBS_PER_QUERY = 200
+
+
+type Imports = Mapping[int, tuple[ImportedPage, Import]]
 
 
 def request(experiment: Experiment, *, reason: str) -> None:
@@ -50,8 +60,9 @@ def deploy(experiment: Experiment, *, reason: str) -> Deployment:
     """Render every arm, keep the bytes, and make them the ones that are served. Repeating it changes nothing seen."""
     arms = list(experiment.arms.select_related("variant"))
     frame = page_frame(experiment)
-    pages = {arm.key: _keep_pages(arm.variant, frame) for arm in arms}
-    site = _site(experiment, frame)
+    imports = imported_pages([arm.variant for arm in arms])
+    pages = {arm.key: _keep_pages(arm.variant, frame, imports, experiment) for arm in arms}
+    site = _site(experiment, frame, imports)
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         last = locked.deployments.last()
@@ -186,7 +197,7 @@ def page_image(image: Image) -> PageImage:
     return PageImage(file=file, alt=image.alt, width=image.width, height=image.height)
 
 
-def _site(experiment: Experiment, frame: PageFrame) -> dict[str, Any]:
+def _site(experiment: Experiment, frame: PageFrame, imports: Imports) -> dict[str, Any]:
     brief = experiment.nursery.brief
     spec = brief.spec()
     form_goals = [goal.key for goal in experiment.goals.all() if goal.kind == Goal.Kind.FORM]
@@ -194,7 +205,8 @@ def _site(experiment: Experiment, frame: PageFrame) -> dict[str, Any]:
         {**field.model_dump(exclude={"is_required"}), "required": field.is_required} for field in spec.form_fields
     ]
     return {
-        "links": _links(experiment, spec),
+        "links": _links(experiment, spec) | _imported_links(imports),
+        "own_host": has_own_scripts(experiment),
         "form": {"goals": form_goals, "fields": fields} if frame.has_form else None,
         "images": _keep_images(brief.brand),
     }
@@ -211,7 +223,56 @@ def _links(experiment: Experiment, spec: BriefSpec) -> dict[str, Any]:
     }
 
 
-def _keep_pages(variant: Variant, frame: PageFrame) -> dict[str, str | None]:
+def imported_pages(variants: Iterable[Variant]) -> Imports:
+    """Return the imported pages that these variants change, each once, by the number that their patches give them."""
+    wanted = {variant.patch.page for variant in variants if variant.patch}
+    return {kept.pk: (kept, import_of(kept)) for kept in ImportedPage.objects.filter(pk__in=wanted)}
+
+
+def has_own_scripts(experiment: Experiment) -> bool:
+    """Tell whether a page of the experiment brings scripts of its own."""
+    return any(page.keeps_scripts for page in imported_in_use(experiment))
+
+
+def imported_in_use(experiment: Experiment) -> list[ImportedPage]:
+    """Return the imported pages that variants change, without their sources."""
+    patches = experiment.nursery.variants.filter(content__kind=PATCH).exclude(status=Variant.Status.REJECTED)
+    used = set(patches.values_list("content__page", flat=True))
+    return list(ImportedPage.objects.filter(pk__in=used).defer("source", "outline"))
+
+
+def page_address(experiment: Experiment) -> str:
+    """Return where visitors find the page. One with scripts of its own is on another host than the console."""
+    own = settings.PAGES_URL if has_own_scripts(experiment) else ""  # without one it cannot start (lifecycle.py)
+    site = own or settings.PUBLIC_URL
+    return f"{site}/p/{experiment.slug}/"
+
+
+def _link_key(kept: ImportedPage, place: str) -> str:
+    return f"{place}-{kept.pk}"  # places of different pages bear the same names
+
+
+def _imported_links(imports: Imports) -> dict[str, Any]:
+    """Return what is picked on imported pages as links: one that leads nowhere else is only counted."""
+    found = {}
+    for kept, page in imports.values():
+        leading = {link.id: page.destination(link) for link in page.outline.links}
+        for place, goal in kept.goals.items():
+            url = leading.get(place) or FORM_ANCHOR
+            found[_link_key(kept, place)] = {"url": url, "goals": [goal], "token": False}
+    return found
+
+
+def _keep_import(patch: PatchContent, imports: Imports, experiment: Experiment) -> dict[str, str | None]:
+    kept, page = imports[patch.page]
+    picked = {place: _link_key(kept, place) for place in kept.goals}
+    sha = _keep(render_import(page, patch, picked=picked, address=page_address(experiment)))
+    return {"page": sha, "form": None, "thanks": sha}
+
+
+def _keep_pages(variant: Variant, frame: PageFrame, imports: Imports, experiment: Experiment) -> dict[str, str | None]:
+    if patch := variant.patch:
+        return _keep_import(patch, imports, experiment)
     content = variant.page
     return {
         "page": _keep(render_page(content, frame)),
@@ -253,9 +314,10 @@ def _compressed(blob: Blob) -> stores.Blob:
     data = bytes(blob.data)
     # Places between NUL bytes are filled by the visitor tier, which needs the page plain; images are packed already.
     is_fixed_text = blob.content_type == HTML and b"\0" not in data
+    quality = BROTLI_QUALITY if len(data) < LARGE_BYTES else QUICK_BROTLI_QUALITY
     return stores.Blob(
         identity=data,
-        br=brotli.compress(data, quality=BROTLI_QUALITY) if is_fixed_text else None,
+        br=brotli.compress(data, quality=quality) if is_fixed_text else None,
         gzip=gzip.compress(data, GZIP_LEVEL, mtime=0) if is_fixed_text else None,
         content_type=blob.content_type,
         csp=blob.csp or None,

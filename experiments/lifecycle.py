@@ -12,12 +12,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
 from experiments import allocation, deployment, roster
-from experiments.models import Arm, Experiment
+from experiments.models import Arm, Experiment, ProofRound
 from experiments.splitter.stores import StoreUnavailable
 from variants.models import Variant
 
@@ -56,6 +57,7 @@ def faults(experiment: Experiment) -> list[Fault]:
     elif not any(goal.is_primary for goal in goals):
         found.append(Fault(field="goals", reason="Mark one goal as primary: the one that decides."))
     found += _goals_without_a_place(experiment)
+    found += _scripts_without_a_host(experiment)
     waiting = experiment.nursery.variants.filter(is_control=True).exclude(status=Variant.Status.APPROVED).first()
     if waiting is not None:
         reason = f"“{waiting.name}” is chosen as the control: approve it first, or make another variant the control."
@@ -65,10 +67,33 @@ def faults(experiment: Experiment) -> list[Fault]:
     return found
 
 
+def _scripts_without_a_host(experiment: Experiment) -> list[Fault]:
+    """Refuse to put somebody else's scripts on the host where people are logged in to the console."""
+    if settings.PAGES_URL or not deployment.has_own_scripts(experiment):
+        return []
+    reason = (
+        "The imported page carries its own scripts, which must not run on the console’s address. Set PAGES_HOST to an "
+        "address of its own, or import the page without its scripts."
+    )
+    return [Fault(field="variants", reason=reason)]
+
+
+def _picked_goals(experiment: Experiment) -> set[str] | None:
+    """Return the goals that are picked on every imported page in use; None where there is no such page."""
+    used = deployment.imported_in_use(experiment)
+    return set.intersection(*(set(page.goals.values()) for page in used)) if used else None
+
+
 def _goals_without_a_place(experiment: Experiment) -> list[Fault]:
     brief = experiment.nursery.brief.spec()
+    picked = _picked_goals(experiment)
     found = []
     for goal in experiment.goals.all():
+        if picked is not None and goal.kind in {goal.Kind.CLICK, goal.Kind.FORM} and goal.key not in picked:
+            reason = f"The goal {goal.key} could never be reached on the imported page: nothing there is picked for it."
+            found.append(Fault(field="import", reason=reason))
+        if picked is not None and goal.key in picked:
+            continue
         if goal.kind == goal.Kind.FORM and brief.call_to_action.kind != "form":
             reason = f"The goal {goal.key} counts forms, but the brief asks visitors to follow a link. Choose click."
             found.append(Fault(field="goals", reason=reason))
@@ -120,6 +145,7 @@ def start_proof(experiment: Experiment, arm: Arm, *, by: User | None) -> Experim
         _refuse_proof(locked, arm)
         epoch = allocation.open_proof(locked, arm, now).epoch
         Experiment.objects.filter(pk=experiment.pk).update(proof_arm=arm, proof_epoch=epoch)
+        ProofRound.objects.create(experiment=experiment, arm=arm, epoch=epoch)
     return _changed(experiment, f"proof round of {arm.key}", by)
 
 
@@ -136,11 +162,18 @@ def _refuse_proof(experiment: Experiment, arm: Arm) -> None:
 def end_proof(experiment: Experiment, *, by: User | None) -> Experiment:
     """Send new visitors to all live arms again. What the proof round counted stays evidence like any other."""
     refuse_unless(experiment, {Status.RUNNING, Status.PAUSED}, "end the proof round of")
+    if experiment.frozen_at:
+        raise WrongStatus(
+            "Shares stand still: visitors are not split as planned. Set the numbers aside, which ends it."
+        )
+    round_epoch, now = experiment.proof_epoch, timezone.now()
     ended = Experiment.objects.filter(pk=experiment.pk, proof_arm__isnull=False)
     if not ended.update(proof_arm=None, proof_epoch=None):
         raise WrongStatus("No proof round is running.")
     experiment.refresh_from_db()
-    allocation.reallocate(experiment, now=timezone.now(), at_once=True)
+    if allocation.reallocate(experiment, now=now, at_once=True).epoch == round_epoch:
+        # Paused, or shares that would stay as they are: what comes from now on must not count to the round.
+        allocation.open_afresh(experiment, "the proof round ended; equal shares until the next review", now)
     return _changed(experiment, "proof round ended", by)
 
 

@@ -78,6 +78,12 @@ class Experiment(models.Model):
         max_length=3, default="USD", validators=[RegexValidator(r"^[A-Z]{3}\Z", "Use three capitals, such as EUR.")]
     )
     planned_days = models.PositiveIntegerField(default=14, validators=[MinValueValidator(1), MaxValueValidator(3650)])
+    usual_rate = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.0001), MaxValueValidator(0.9)],
+        help_text="Which part of the visitors reaches the goal today, as a fraction. Leave it empty if you cannot say.",
+    )
     salt = models.CharField(max_length=16, default=new_salt, editable=False)
     sequence = models.PositiveBigIntegerField(default=0, editable=False)  # of the last snapshot made for it
     deployment = models.ForeignKey(
@@ -224,6 +230,26 @@ class Allocation(models.Model):
 
     def __str__(self) -> str:
         return f"epoch {self.epoch}"
+
+
+class ProofRound(models.Model):
+    """One page and the control alone, half and half, from zero. Rows are only ever added, so that no result is lost.
+
+    Shares stand still during a round, so it is one epoch, and it ends where the next epoch begins.
+    """
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="proof_rounds")
+    arm = models.ForeignKey(Arm, on_delete=models.CASCADE, related_name="+")
+    epoch = models.PositiveIntegerField()
+
+    class Meta:
+        ordering: ClassVar = ["epoch"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["experiment", "epoch"], name="proof_round_once_per_epoch"),
+        ]
+
+    def __str__(self) -> str:
+        return f"proof round in epoch {self.epoch}"
 
 
 class Blob(models.Model):

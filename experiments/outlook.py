@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 
-from experiments import allocation, evidence, simulation
-from experiments.evidence import Evidence
+from experiments import allocation, evidence, futures, simulation
+from experiments.evidence import Evidence, Floats
 from experiments.models import Arm, Experiment
 from experiments.reporting.report import MINIMUM_EXPOSURES
 
@@ -26,22 +26,36 @@ def renew(experiment: Experiment, now: datetime) -> None:
     age = now - experiment.started_at
     if age < LEAST_AGE or not 1 < len(arms) <= MOST_ARMS or not known.conversions.any():
         return
-    plan = simulation.Plan(
-        policy=_policy(experiment, known.control),
-        control=known.control,
-        visitors_per_day=float(known.exposures.sum()) / (age / timedelta(days=1)),
-        minimum_exposures=MINIMUM_EXPOSURES,
-    )
-    days = simulation.days_until_over(known.exposures, known.conversions, plan, np.random.default_rng(SEED))
-    half, most = (float(np.quantile(days, part, method="higher")) for part in (0.5, 0.9))
+    visitors_per_day = float(known.exposures.sum()) / (age / timedelta(days=1))
+    course = _course(experiment, known.control, visitors_per_day)
+    ahead = futures.look_ahead(known.exposures, known.conversions, course, np.random.default_rng(SEED))
     told = {
-        "days": half if np.isfinite(half) else None,
-        "days_at_most": most if np.isfinite(most) else None,
-        "horizon_days": plan.horizon_days,
+        "days": _within(ahead.best, 0.5),
+        "days_at_most": _within(ahead.best, 0.9),
+        "better_days": _within(ahead.better, 0.5),
+        "better_days_at_most": _within(ahead.better, 0.9),
+        "horizon_days": futures.LOOK_DAYS[-1],
         "live": len(arms),
-        "arms_afforded": _afforded(plan.visitors_per_day * experiment.planned_days, known),
+        "arms_afforded": _afforded(visitors_per_day * experiment.planned_days, known),
     }
     Experiment.objects.filter(pk=experiment.pk).update(outlook=told)
+
+
+def _course(experiment: Experiment, control: int, visitors_per_day: float) -> futures.Course:
+    return futures.Course(
+        control=control,
+        control_share=experiment.control_share,
+        visitors_per_day=visitors_per_day,
+        minimum_exposures=MINIMUM_EXPOSURES,
+        top_two=allocation.TOP_TWO.get(experiment.policy),
+        equal=experiment.policy == Experiment.Policy.EQUAL,
+    )
+
+
+def _within(days: Floats, part: float) -> float | None:
+    """Return the days within which this part of the futures got there; None where that is beyond the horizon."""
+    found = float(np.quantile(days, part, method="higher"))
+    return found if np.isfinite(found) else None
 
 
 def _afforded(visitors: float, known: Evidence) -> int:
@@ -53,10 +67,3 @@ def _afforded(visitors: float, known: Evidence) -> int:
 @cache
 def _afforded_by(visitors: int, rate: float) -> int:
     return simulation.arms_afforded(visitors, rate, np.random.default_rng(SEED))
-
-
-def _policy(experiment: Experiment, control: int) -> simulation.Policy:
-    if experiment.policy == Experiment.Policy.EQUAL:
-        return simulation.equal_split
-    top_two = allocation.TOP_TWO.get(experiment.policy)
-    return simulation.Ours(top_two=top_two, control=control, control_share=experiment.control_share)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from experiments import evidence, inference
+from experiments.affordable import affordable
 from experiments.evidence import Floats
 from experiments.models import Arm, Experiment, Goal
 from variants.models import Variant
@@ -32,6 +33,8 @@ def affordable_arms(experiment: Experiment) -> int | None:
     if not experiment.has_arm_budget or experiment.visitors_per_day is None:
         return None
     visitors = experiment.visitors_per_day * experiment.planned_days * experiment.traffic_share
+    if experiment.usual_rate is not None:
+        return max(FEWEST_ARMS, affordable(visitors, experiment.usual_rate).variants)  # what the marketer was told
     apart, pooled = int(visitors // VISITORS_PER_ARM), int(visitors // VISITORS_PER_POOLED_ARM)
     return max(FEWEST_ARMS, apart, pooled if pooled >= FEWEST_POOLED else 0)
 

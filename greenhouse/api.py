@@ -3,12 +3,15 @@
 import logging
 from http import HTTPStatus
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI, Router
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer
 
 from experiments import api as experiments_api
+from experiments import import_api
 from experiments.lifecycle import WrongStatus
 from experiments.models import APIToken
 from experiments.splitter.stores import StoreUnavailable
@@ -16,6 +19,7 @@ from experiments.tokens import token_digest
 from variants.api import router as variants_router
 from variants.problems import Invalid, Problem, located, response
 
+MEGABYTE = 1_000_000
 BODY_PARTS = 2  # django-ninja locates a fault in the body under ("body", parameter name)
 
 
@@ -36,6 +40,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 api = NinjaAPI(title="Greenhouse", version="1", auth=Token(), docs_url=None, urls_namespace="api")
 api.add_router("", variants_router)
 api.add_router("", experiments_api.router)
+api.add_router("", import_api.router)
 fallback = Router()
 
 
@@ -51,6 +56,13 @@ api.add_router("", fallback)  # last: it takes what no other router has
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     logger.error("%s %s failed", request.method, request.path, exc_info=error)
     return response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on our side; it is in the log."))
+
+
+@api.exception_handler(RequestDataTooBig)
+def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE / MEGABYTE
+    detail = f"At most {most:.1f} MB are taken in one request. Give a large page by its address, or in the console."
+    return response(Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail))
 
 
 @api.exception_handler(Problem)

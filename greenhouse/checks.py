@@ -5,10 +5,12 @@ greenhouse.E002  SECRET_KEY is missing                  greenhouse.W002  TLS, bu
 greenhouse.E003  PUBLIC_URL is not an address           greenhouse.W003  shares may change before a review
 greenhouse.E004  DEBUG in public
 greenhouse.E005  REDIS_URL is not Redis's               greenhouse.W004  SECRET_KEY is short
-greenhouse.E006  STORE_URL is not Redis's
+greenhouse.E006  STORE_URL is not Redis's               greenhouse.W005  PAGES_HOST shares the console's cookies
+greenhouse.E007  PAGES_HOST is no host of its own
 """
 
 import os
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -17,10 +19,12 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 from django.core.management.base import CommandError
 
 from experiments.splitter.config import BadSetting, from_environ
+from experiments.splitter.requests import host_name
 from experiments.splitter.stores import CLUSTER_SCHEMES, is_cluster
 from greenhouse.environment import Environment
 
 REDIS_SCHEMES = {"redis", "rediss", "unix"}
+HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
 SHORTEST_KEY = 32  # characters
 README = "README.md lists every variable with its default."
 
@@ -34,6 +38,7 @@ def check_environment(**_kwargs: object) -> list[CheckMessage]:
         *_visitor_tier(),
         *_secret_key(),
         *_addresses(environment),
+        *_pages_host(environment),
         *_redis(environment),
         *_model(environment),
         *_pace(environment),
@@ -94,6 +99,36 @@ def _addresses(environment: Environment) -> Iterator[CheckMessage]:
             hint="Set TRUSTED_PROXY_COUNT to the number of proxies in front, usually 1.",
             id="greenhouse.W002",
         )
+
+
+def _pages_host(environment: Environment) -> Iterator[CheckMessage]:
+    if not environment.pages_host:
+        return
+    name, console = host_name(environment.pages_host), urlsplit(settings.PUBLIC_URL).hostname or ""
+    if not HOST.fullmatch(environment.pages_host.strip()):
+        yield Error(
+            f"PAGES_HOST is {environment.pages_host!r}, which is not the name of a host.",
+            hint="Give the name alone, such as pages.example.net.",
+            id="greenhouse.E007",
+        )
+    elif name in {console, *(host_name(host) for host in settings.ALLOWED_HOSTS)}:
+        yield Error(
+            f"PAGES_HOST is {name}, and so is the console's: a script in an imported page could act as its reader.",
+            hint="Give pages with scripts a host that the console does not answer for.",
+            id="greenhouse.E007",
+        )
+    elif site_of(name) == site_of(console):
+        yield Warning(
+            f"PAGES_HOST ({name}) and the console ({console}) belong to one site: scripts in imported pages cannot "
+            "read the console, but they can set cookies for it.",
+            hint="Use another domain, such as example.net beside example.com.",
+            id="greenhouse.W005",
+        )
+
+
+def site_of(host: str) -> str:
+    """Return the last two parts of a name. Approximation of the registrable domain: no list of suffixes is kept."""
+    return host if host.replace(".", "").isdecimal() else ".".join(host.split(".")[-2:])
 
 
 def _redis(environment: Environment) -> Iterator[CheckMessage]:

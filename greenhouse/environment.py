@@ -4,15 +4,17 @@ Settings must import even when a variable is nonsense: a person then reads a lis
 """
 
 import hashlib
+import json
 import os
 import tempfile
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import dj_database_url
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from experiments.splitter.stores import SHARDS
 
@@ -21,6 +23,23 @@ SQLITE = "django.db.backends.sqlite3"
 CONNECTION_SECONDS = 60  # how long a connection to the database is kept
 LONGEST_SOCKET_PATH = 100  # bytes; Linux allows 107 in sockaddr_un, macOS 103
 DATABASE_SCHEMES = {"sqlite", "postgres", "postgresql", "pgsql"}
+
+
+class Price(BaseModel):
+    """Dollars per million tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: Decimal = Field(ge=0)
+    output: Decimal = Field(ge=0)
+
+
+def _json(value: object) -> object:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+# As JSON: {"gpt-5-mini": {"input": 0.25, "output": 2}, …}. Read here, so that nonsense is a fault among the others.
+Prices = Annotated[dict[str, Price], NoDecode, BeforeValidator(_json)]
 
 
 class Environment(BaseSettings):
@@ -39,6 +58,7 @@ class Environment(BaseSettings):
     snapshot_dir: Path | None = None
     allowed_hosts: str = "localhost,127.0.0.1,[::1]"
     public_url: str = ""  # how people reach the console, such as https://pages.example.com
+    pages_host: str = ""  # a host of its own for imported pages with scripts, such as pages.example.net
     port: int = Field(default=8000, ge=1, le=65535)
     web_workers: int = Field(default=1, ge=1)
     web_threads: int = Field(default=32, ge=4)
@@ -52,6 +72,8 @@ class Environment(BaseSettings):
     model_in_flight: int = Field(default=8, ge=1, le=64)  # requests to the model at a time, per generation
     model_price_input_usd: Decimal = Field(default=Decimal("0.25"), ge=0)  # per million tokens
     model_price_output_usd: Decimal = Field(default=Decimal("2.00"), ge=0)  # per million tokens
+    model_prices: Prices = Field(default_factory=dict)  # by model; others cost what the two above say
+    model_usd_per_user_per_day: Decimal | None = Field(default=None, ge=0)  # days are UTC's
 
     count_every_seconds: float = Field(default=1, gt=0)
     review_every_seconds: float = Field(default=60, gt=0)
@@ -69,8 +91,20 @@ def read_environment() -> tuple[Environment, list[str]]:
     except ValidationError as error:
         problems = [f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
         broken = {str(fault["loc"][0]) for fault in error.errors()}
-        defaults = {name: Environment.model_fields[name].default for name in broken}
+        defaults = {name: Environment.model_fields[name].get_default(call_default_factory=True) for name in broken}
         return Environment(**defaults), problems
+
+
+def pages_url(environment: Environment, public_url: str) -> str:
+    """Return where pages with scripts of their own are: as the console, on another host; empty if there is none."""
+    host = environment.pages_host.strip().lower()
+    public = urlsplit(public_url)
+    if not host:
+        return ""
+    # By hand: an address with nonsense for a port is a fault that `manage.py check` names, not a traceback.
+    own, ours = (name.rpartition(":")[2] for name in (host, public.netloc))
+    port = f":{ours}" if ours.isdecimal() and not own.isdecimal() else ""
+    return f"{public.scheme}://{host}{port}"
 
 
 def secret_key(environment: Environment) -> str:

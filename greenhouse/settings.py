@@ -8,7 +8,7 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.csp import CSP
 
-from greenhouse.environment import BASE_DIR, database, read_environment, secret_key, socket_path
+from greenhouse.environment import BASE_DIR, database, pages_url, read_environment, secret_key, socket_path
 
 django_stubs_ext.monkeypatch()
 
@@ -25,6 +25,7 @@ SECRET_KEY_FALLBACKS = [key for key in ENVIRONMENT.secret_key_fallbacks.split(",
 DEBUG = ENVIRONMENT.debug
 
 PUBLIC_URL = (ENVIRONMENT.public_url or f"http://127.0.0.1:{ENVIRONMENT.port}").rstrip("/")
+PAGES_URL = pages_url(ENVIRONMENT, PUBLIC_URL)
 OVER_TLS = PUBLIC_URL.startswith("https://")
 ALLOWED_HOSTS = [host for host in ENVIRONMENT.allowed_hosts.split(",") if host]
 if urlsplit(PUBLIC_URL).hostname not in {None, *ALLOWED_HOSTS}:

@@ -2,6 +2,7 @@
 
 `with ModelServer(good()) as server:` serves the given behaviours one request each; the last one again and again.
 A behaviour gets the request's JSON and a handler to answer with. `server.requests` keeps what was asked.
+Requests for a plan are apart from that: `server.plan` answers them, and `server.plans` keeps them.
 """
 
 import json
@@ -46,6 +47,8 @@ class ModelServer(ThreadingHTTPServer):
     def __init__(self, *behaviours: Behaviour) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.behaviours = list(behaviours)
+        self.plan: Behaviour | None = good(PLAN)  # None: as any other request
+        self.plans: list[dict[str, Any]] = []
         self.requests: list[dict[str, Any]] = []
         self.headers_seen: list[dict[str, str]] = []
         self.arrived_at: list[float] = []
@@ -72,6 +75,9 @@ class ModelServer(ThreadingHTTPServer):
 
     def take(self, body: dict[str, Any], headers: dict[str, str]) -> Behaviour:
         with self._lock:
+            if self.plan is not None and is_for_a_plan(body):
+                self.plans.append(body)
+                return self.plan
             self.requests.append(body)
             self.headers_seen.append(headers)
             self.arrived_at.append(time.monotonic())
@@ -88,6 +94,20 @@ PAGE: dict[str, Any] = {
         {"kind": "form", "title": "Start here", "text": None, "submit": "Get the guide", "note": None},
     ],
 }  # fmt: skip
+
+
+PLAN: dict[str, Any] = {
+    "directions": [
+        {"angle": "Find any letter", "insight": "They search for an hour.", "promise": "Any letter in seconds.",
+         "proof": None, "objection": "Does it read my scans?"},
+        {"angle": "Paper that files itself", "insight": "Filing is nobody's job.", "promise": "No more filing.",
+         "proof": None, "objection": None},
+    ],
+}  # fmt: skip
+
+
+def is_for_a_plan(body: dict[str, Any]) -> bool:
+    return any("You plan a set of landing pages" in message["content"] for message in body["messages"])
 
 
 def page(headline: str = "Find any letter again") -> dict[str, Any]:

@@ -8,11 +8,13 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Router, Schema, Status
 from ninja.pagination import paginate
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 
 from variants.brief import BriefSpec
 from variants.content import PageContent
-from variants.models import Brand, Brief, Generation, Variant
+from variants.directions import Part
+from variants.generation import cancel
+from variants.models import Brand, Brief, Direction, Generation, ModelCall, Variant
 from variants.problems import Invalid, Paged, require
 from variants.text import Line, Link
 
@@ -68,6 +70,15 @@ class Finding(Schema):
     blocks: bool = True
 
 
+class Trace(Schema):
+    """A claim of the page and what in the brief covers it."""
+
+    field: str
+    words: str
+    fact: str
+    text: str
+
+
 class VariantOut(Schema):
     id: int
     number: int
@@ -75,14 +86,64 @@ class VariantOut(Schema):
     status: str
     is_control: bool
     origin: str
+    direction_id: int | None
+    model: str
+    prompt_version: str
     parents: list[int]
     content: dict[str, Any]
     findings: list[Finding]
+    traces: list[Trace]
+
+
+class DirectionIn(Schema):
+    """A direction that pages take: what the reader knows of themselves, the promise, its proof, the doubt to settle."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    angle: Annotated[Line, Field(max_length=120)]
+    insight: Part = None
+    promise: Part = None
+    proof: Part = None
+    objection: Part = None
+    weight: Direction.Weight = Direction.Weight.NORMAL
+    is_struck: bool = False
+
+
+class DirectionChanges(DirectionIn):
+    """What is left out stays as it is."""
+
+    angle: Annotated[Line, Field(max_length=120)] = "unchanged"
+
+
+class DirectionOut(Schema):
+    id: int
+    number: int
+    angle: str
+    insight: str
+    promise: str
+    proof: str
+    objection: str
+    weight: int
+    is_struck: bool
+    origin: str
+
+
+class CallOut(Schema):
+    id: int
+    purpose: ModelCall.Purpose
+    outcome: ModelCall.Outcome
+    model: str
+    prompt_version: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
+    asked_at: AwareDatetime
+    ended_at: AwareDatetime | None
 
 
 class GenerationOut(Schema):
     id: int
-    status: str
+    status: Generation.Status
     requested: int
     accepted: int
     duplicates: int
@@ -104,9 +165,13 @@ def variant_out(variant: Variant) -> VariantOut:
         status=variant.status,
         is_control=variant.is_control,
         origin=variant.origin,
+        direction_id=variant.direction_id,
+        model=variant.model,
+        prompt_version=variant.prompt_version,
         parents=[parent.pk for parent in variant.parents.all()],
         content=variant.content,
         findings=[Finding.model_validate(finding) for finding in variant.findings],
+        traces=[Trace.model_validate(trace) for trace in variant.traces],
     )
 
 
@@ -157,7 +222,11 @@ def read_brief(request: HttpRequest, brief_id: int) -> BriefOut:
 def read_generation(request: HttpRequest, generation_id: int) -> GenerationOut:
     """Tell how far a request for variants has come."""
     require(request, "variants.view_generation")
-    generation = get_object_or_404(Generation, pk=generation_id)
+    return generation_out(get_object_or_404(Generation, pk=generation_id))
+
+
+def generation_out(generation: Generation) -> GenerationOut:
+    """Return a generation as the API shows it."""
     copied = (
         "status",
         "requested",
@@ -175,6 +244,32 @@ def read_generation(request: HttpRequest, generation_id: int) -> GenerationOut:
         tokens=generation.prompt_tokens + generation.completion_tokens,
         **{name: getattr(generation, name) for name in copied},
     )
+
+
+@router.post("/generations/{generation_id}/cancel", response=GenerationOut)
+def cancel_generation(request: HttpRequest, generation_id: int) -> GenerationOut:
+    """Ask for no more pages. Answers under way are still kept and paid for; what is over stays as it is."""
+    require(request, "variants.add_generation")
+    return generation_out(cancel(get_object_or_404(Generation, pk=generation_id)))
+
+
+@router.get("/generations/{generation_id}/calls", response=list[CallOut])
+@paginate(Paged)
+def list_calls(request: HttpRequest, generation_id: int) -> QuerySet[ModelCall]:
+    """List the calls to the language model: what each was for, what came of it and what it cost."""
+    require(request, "variants.view_generation")
+    return get_object_or_404(Generation, pk=generation_id).calls.order_by("pk")
+
+
+@router.patch("/directions/{direction_id}", response=DirectionOut)
+def change_direction(request: HttpRequest, direction_id: int, changes: DirectionChanges) -> Direction:
+    """Change a direction's words or weight, strike it or take it back. Pages that are written stay as they are."""
+    require(request, "variants.add_generation")
+    direction = get_object_or_404(Direction, pk=direction_id)
+    for name, value in changes.model_dump(exclude_unset=True).items():
+        setattr(direction, name, "" if value is None else value)
+    direction.save()
+    return direction
 
 
 @router.get("/variants/{variant_id}", response=VariantOut)

@@ -1,23 +1,32 @@
-"""Find what a page claims and its brief does not: numbers, superlatives, promises, praise, quotations, names.
+"""Hold what a page claims against its brief: what is covered, and by what, and what is not.
 
-A claim is supported when the brief says it too, perhaps in other words: "1.2k" and "1,200", "half" and "50%",
-"24 hours" and "one day". A plain number needs its noun as well: "100 languages" does not support "100 customers".
+    copy + sources ──▶ Ledger: traces (this figure is fact 3's) and claims that nothing in the brief covers
 
-Approximation: patterns and stems, no understanding. It errs towards asking, because a person decides, and adding a
-true sentence to the brief's facts settles the matter for every page. The word lists are English; numbers, prices,
-percentages and quotations are checked in every language.
+A claim is a figure, price, date, weekday, superlative, promise, certificate, praise, pressure, quotation or name.
+The brief covers it when one of its statements makes the same claim, perhaps in other words ("half" for 50%, "1.2k"
+for 1,200, "costs nothing" for "free"), about the same thing, and no weaker: "over 1,200" is more than "1,200", and
+"the first box" is not "every box". A sentence taken whole from the brief is always covered.
+
+Approximation: word lists and arithmetic, no understanding. It errs towards asking, because a person decides, and adding
+a true sentence to the brief's facts settles the matter for every page. Figures, dates and quotations are read in every
+language; number words, superlatives, promises and prices in English, German, French and Spanish; names in English.
+How well it does, by measurement: docs/gates.md.
 """
 
-import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 from rapidfuzz import fuzz
 
+from variants.brief import BriefSpec
 from variants.content import PageContent, Pricing, Proof
+from variants.figures import DURATIONS, MONTHS, Figure, agree, figures_in
+from variants.languages import base, function_words
 from variants.matching import SHORTEST_STEM, places_of, stem, stems_of, unmasked, words_of
+from variants.numerals import NAMES as NUMBER_NAMES
+from variants.phrases import COUNT, PRICE, SUPERLATIVE, Phrase, phrases_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,67 +38,209 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Number:
-    words: str
-    value: float
-    kind: str  # "percent", "money:€", "times", "clock", "plain"
-    after: tuple[str, ...]  # stems of the words that follow: what is counted
-    seconds: float | None = None  # of a duration
+class Trace:
+    """A claim of a page and what in the brief covers it."""
+
+    field: str
+    words: str  # as on the page
+    fact: str  # such as "fact 3" or "the offer"
+    text: str  # what stands there, kept because briefs are edited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """One sentence, of the brief or of a page, as it is compared."""
+
+    source: Source
+    text: str
+    language: str
+    context: str = ""  # what else tells what it is about: the whole fact
+    figures: tuple[Figure, ...] = ()
+    phrases: tuple[Phrase, ...] = ()
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        return words_of(self.text)
+
+    @cached_property
+    def topic(self) -> frozenset[str]:
+        return topic_of(f"{self.text} {self.context}", self.language)
+
+    @cached_property
+    def weekdays(self) -> frozenset[int]:
+        return frozenset(_weekdays(self.text))
+
+    @cached_property
+    def months(self) -> frozenset[int]:
+        return frozenset(figure.day[1] for figure in self.figures if figure.day[1])
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sources:
     """What the brief says, prepared for comparison."""
 
-    stems: tuple[tuple[str, ...], ...]  # one tuple per sentence
-    numbers: tuple[tuple[Number, frozenset[str]], ...]  # each with the stems of its sentence
-    text: str  # every word, folded
-    raw: str  # as typed, in small letters
-    names: frozenset[str]
-    is_english: bool
+    statements: tuple[Statement, ...]
+    language: str
+    names: frozenset[str] = field(repr=False)
 
-    @classmethod
-    def of(cls, texts: Sequence[str], *, is_english: bool) -> Self:
-        parts = [part for text in texts for part in re.split(r"(?<=[.!?])\s+|\n+", text) if part.strip()]
-        numbers = [(number, frozenset(stems_of(part))) for part in parts for number in numbers_in(part)]
-        return cls(
-            stems=tuple(stems_of(part) for part in parts),
-            numbers=tuple(numbers),
-            text=" ".join(word for text in texts for word in words_of(text)),
-            raw=" ".join(texts).casefold(),
-            names=frozenset(word for text in texts for word in words_of(text)),
-            is_english=is_english,
-        )
+    @cached_property
+    def verbatim(self) -> Mapping[tuple[str, ...], Statement]:
+        return {statement.words: statement for statement in reversed(self.statements)}
 
-    def says(self, phrase: str) -> bool:
-        """Tell whether the brief says the phrase in some form and does not deny it."""
-        needle = stems_of(phrase)
-        return any(not is_denied(sentence, place) for sentence in self.stems for place in places_of(needle, sentence))
+    @cached_property
+    def text(self) -> str:
+        return " ".join(word for statement in self.statements for word in statement.words)
 
 
-DENIALS = frozenset(
-    {"no", "not", "never", "without", "isn't", "aren't", "don't", "doesn't", "won't", "cannot", "can't"}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    traces: tuple[Trace, ...]
+    claims: tuple[Claim, ...]
+
+
+# The brief
+
+
+def sources_of(brief: BriefSpec) -> Sources:
+    return _sources(tuple(brief_sources(brief)), base(brief.language))
+
+
+def brief_sources(brief: BriefSpec) -> list[Source]:
+    """Return every text of the brief that a page may repeat, and what a marketer calls the place where it stands."""
+    action, link = brief.call_to_action, brief.secondary_link
+    told = [("the offer", brief.offer), ("the product text", brief.product), ("the brief's name", brief.name)]
+    told += [("the audience", brief.audience), ("the thank-you text", brief.thank_you)]
+    lists = [("an angle", brief.angles), ("a required text", brief.must_say)]
+    labels = [action.label, *(one.label for one in brief.form_fields), *([link.label] if link else [])]
+    facts = [(f"fact {number}", fact.text) for number, fact in enumerate(brief.facts, start=1)]
+    rest = [(label, text) for label, texts in [*lists, ("a label", labels)] for text in texts]
+    return [Source(label=label, text=text) for label, text in [*facts, *told, *rest]]
+
+
+# Optimization: the pages of a generation share their brief, and reading it costs more than reading a page.
+@lru_cache(maxsize=32)
+def _sources(sources: tuple[Source, ...], language: str) -> Sources:
+    statements = tuple(statement for source in sources for statement in _stated(source, language))
+    names = frozenset(word for source in sources for word in words_of(source.text))
+    return Sources(statements=statements, language=language, names=names)
+
+
+def _stated(source: Source, language: str) -> Iterator[Statement]:
+    is_fact = source.label.startswith("fact ")
+    for sentence in sentences(unmasked(source.text)):
+        phrases = tuple(one for one in phrases_in(sentence, language) if not _is_denied(sentence, one))
+        yield Statement(
+            source=source, text=sentence, language=language, context=source.text if is_fact else "",
+            figures=tuple(figures_in(sentence, language)), phrases=phrases,
+        )  # fmt: skip
+
+
+# A day's number in German ends in a stop, and no sentence does there: "bis zum 30. Juni".
+SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b\d\.)(?<!\b\d\d\.)(?<!\bDr\.)\s+|\n+")
+
+
+def sentences(text: str) -> list[str]:
+    return [part.strip() for part in SENTENCE_END.split(text) if part.strip()]
+
+
+# What a sentence is about
+
+SAME_THINGS = {
+    word: group[0]
+    for group in (
+        ("customer", "client", "user", "patron"), ("offic", "firm", "company", "busines", "organisation"),
+        ("peopl", "person", "participant", "folk", "guest"), ("home", "hous", "household", "family"),
+        ("clas", "lesson", "session"), ("document", "fil"), ("quick", "fast"), ("answer", "reply", "respond"),
+        ("tim", "hour"), ("kid", "child", "children"), ("cancel", "quit"), ("treat", "treatment", "patient"),
+        ("certify", "certification", "certificat", "certifi"), ("recommend", "recommendation"),
+    )
+    for word in group
+}  # fmt: skip
+ORDINALS = frozenset(
+    words_of(
+        "first second third fourth fifth next last erste ersten erster zweite dritte premier première deuxième primera "
+        "primer primero segunda segundo only just more most less than nur plus más menos"
+    )
 )
-DENIAL_REACH = 3  # words: "not the very best"
+ROOT = 5  # letters that a word keeps through its inflection, in languages whose endings are not listed
 
 
-def is_denied(words: Sequence[str], place: int) -> bool:
-    return any(word in DENIALS for word in words[max(0, place - DENIAL_REACH) : place])
+def topic_of(text: str, language: str) -> frozenset[str]:
+    """Return the roots of the words that say what a text is about: no figures, units or function words."""
+    plain = function_words(language) | ORDINALS | DURATIONS.keys() | NUMBER_NAMES.get(language, {}).keys()
+    words = [word for word in words_of(text) if not word[0].isdigit() and len(word) >= SHORTEST_STEM]
+    folded = _folded(frozenset(plain))
+    return frozenset(_root(word, language) for word in words if word not in folded)
 
 
-def unsupported(content: PageContent, copy: Sequence[tuple[str, str]], sources: Sources) -> list[Claim]:
-    """Return every claim of the page that the brief does not support, in the page's order, each once per field."""
-    labels = _labels(content)
-    claims: list[Claim] = []
-    for field, text in copy:
-        seen = unmasked(text)
-        claims += _numbers(field, seen, labels.get(field, ""), sources)
-        claims += _inline_quotations(field, seen, sources)
-        if sources.is_english:
-            claims += _phrases(field, seen, sources)
-            claims += _names(field, seen, sources)
-    claims += _quotations(content, sources)
-    return list({(claim.field, claim.words.casefold()): claim for claim in reversed(claims)}.values())[::-1]
+@lru_cache(maxsize=32)
+def _folded(words: frozenset[str]) -> frozenset[str]:
+    return frozenset(found for word in words for found in words_of(word))
+
+
+def _root(word: str, language: str) -> str:
+    if language == "en":
+        root = stem(stem(word))  # twice, for "reminders"
+        return SAME_THINGS.get(root, root)
+    return word[:ROOT]
+
+
+def _is_about_the_same(one: Iterable[str], other: Iterable[str]) -> bool:
+    mine, theirs = set(one), set(other)
+    return not mine or bool(mine & theirs)
+
+
+UNIVERSAL = re.compile(
+    r"\b(?:all|every(?:one|body|where|thing)?|any(?:one|body|where)?(?! ?time)|always|alle[nrs]?|jede[nrsm]?|überall"
+    r"|tous|toutes|partout|tod[oa]s)\b"
+    r"(?! (?:\d|(?:day|week|month|year|hour|minute|mon|tues|wednes|thurs|fri|satur|sun)|(?:one|two|three|four|five|six"
+    r"|seven|eight|nine|ten|other|time|tag|woche|monat|les jours|los días)\b))",
+    re.IGNORECASE,
+)
+LESS = re.compile(
+    r"\b(?:less|fewer|lower|reduc\w+|cut\w*|sav\w+|halv\w+|weniger|spar\w+|moins|menos|ahorr\w+)\b", re.IGNORECASE
+)
+MORE = re.compile(r"\b(?:more|increas\w+|grow\w*|higher|boost\w*|extra|rais\w+|mehr|plus de|más)\b", re.IGNORECASE)
+SAVING = re.compile(
+    r"\b(?:off|discount\w*|prices?|cheaper|sale|save \$|\w*rabatt\w*|preis\w*|remise|réduction|prix|descuento"
+    r"|precio|half-price)\b", re.IGNORECASE
+)  # fmt: skip
+
+
+def _is_alike_in_tone(page: str, known: str) -> bool:
+    """Tell whether two sentences agree in what goes up or down, in price, and in "every"."""
+    if UNIVERSAL.search(page) and not UNIVERSAL.search(known):
+        return False
+    if SAVING.search(page) and not SAVING.search(known):
+        return False
+    goes = [bool(pattern.search(page)) for pattern in (LESS, MORE)]
+    went = [bool(pattern.search(known)) for pattern in (LESS, MORE)]
+    return goes != [*reversed(went)] or goes[0] == goes[1]
+
+
+# The page
+
+
+def ledger_of(content: PageContent | None, copy: Sequence[tuple[str, str]], sources: Sources) -> Ledger:
+    """Return what of the copy the brief covers and what it does not, each once per field, in the page's order.
+
+    `content` is None for a patch of an imported page, which has texts and no sections.
+    """
+    labels = _labels(content) if content else {}
+    found: list[Trace | Claim] = []
+    for place, text in copy:
+        found += _field(place, unmasked(text), labels.get(place, ""), sources)
+    found += _quotations(content, sources) if content else []
+    each = {(type(one), one.field, one.words.casefold()): one for one in reversed(found)}
+    once = list(each.values())[::-1]
+    traces = tuple(one for one in once if isinstance(one, Trace))
+    return Ledger(traces=traces, claims=tuple(one for one in once if isinstance(one, Claim)))
 
 
 def _labels(content: PageContent) -> dict[str, str]:
@@ -103,244 +254,231 @@ def _labels(content: PageContent) -> dict[str, str]:
     return labels
 
 
-# Numbers
+def _field(place: str, text: str, label: str, sources: Sources) -> Iterator[Trace | Claim]:
+    for sentence in sentences(text):
+        whole = f"{sentence} {label}".strip()
+        page = Statement(
+            source=Source(label=place, text=text), text=whole, language=sources.language,
+            figures=tuple(one for one in figures_in(whole, sources.language) if _is_own(one, sentence, label)),
+            phrases=tuple(one for one in phrases_in(sentence, sources.language) if not _is_denied(sentence, one)),
+        )  # fmt: skip
+        same = sources.verbatim.get(page.words)
+        if same is not None:
+            claimed: list[Figure | Phrase] = [*page.figures, *page.phrases]
+            yield from (_trace(place, one.words, same) for one in claimed)
+            continue
+        yield from _figures(place, page, sources)
+        yield from _phrases(place, page, sources)
+        yield from _days(place, page, sources)
+        yield from _names(place, page, sources)
+    yield from _inline_quotations(place, text, sources)
 
-# fmt: off
-UNITS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-         "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
-         "seventeen": 17, "eighteen": 18, "nineteen": 19}
-TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
-# fmt: on
-MAGNITUDES = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "m": 1e6, "billion": 1e9, "bn": 1e9}
-PARTS = {"half": 50.0, "halve": 50.0, "halves": 50.0, "halved": 50.0, "a third": 100 / 3, "one third": 100 / 3,
-         "two thirds": 200 / 3, "a quarter of": 25.0, "three quarters": 75.0}  # fmt: skip
-TIMES = {"twice": 2.0, "double": 2.0, "doubles": 2.0, "doubled": 2.0, "triple": 3.0, "triples": 3.0, "tripled": 3.0,
-         "tenfold": 10.0, "twofold": 2.0, "threefold": 3.0}  # fmt: skip
-DURATIONS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "week": 604_800.0, "year": 31_536_000.0,
-             "month": 2_628_000.0}  # fmt: skip
-DURATION_STEMS = {stem(name): seconds for name, seconds in DURATIONS.items()}
-SPELLED = "|".join([*UNITS, *TENS])
-DIGITS = r"\d{1,3}(?:[,.'’\u00a0\u202f ]\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d+)?"
-NUMBER = re.compile(
-    rf"(?<![\w/-])(?<![A-Za-z][.])(?P<before>[$€£¥]|\b(?:USD|EUR|GBP|CHF)\s)?\s?(?P<digits>{DIGITS})"
-    r"(?P<magnitude>\s?(?:k|M|bn)\b|\s(?:hundred|thousand|million|billion)\b)?"
-    r"\s?(?P<suffix>%|percent\b|per cent\b|[€£$]|(?:euros?|dollars?|pounds?|USD|EUR|GBP|CHF)\b|[x×](?!\w)|times\b"
-    r"|-?fold\b)?"
-    rf"|\b(?P<spelled>(?:(?:{'|'.join(TENS)})-(?:{'|'.join(UNITS)})|{SPELLED}"
-    r"|(?:a\s)?(?=(?:hundred|thousand|million|billion)\b)))"
-    r"(?P<spelled_magnitude>\s?(?:hundred|thousand|million|billion)\b)?"
-    r"\s?(?P<spelled_suffix>percent\b|per cent\b|(?:euros?|dollars?|pounds?)\b|times\b)?",
-    re.IGNORECASE,
-)
-PART = re.compile(rf"\b(?:{'|'.join(sorted([*PARTS, *TIMES], key=len, reverse=True))})\b", re.IGNORECASE)
-VAGUE = re.compile(r"\b(?:dozens|hundreds|thousands|millions|billions)\b", re.IGNORECASE)
-CURRENCIES = {"euro": "€", "euros": "€", "eur": "€", "dollar": "$", "dollars": "$", "usd": "$", "pound": "£",
-              "pounds": "£", "gbp": "£"}  # fmt: skip
+
+def _is_own(figure: Figure, sentence: str, label: str) -> bool:
+    return not label or figure.words in sentence
+
+
+def _trace(place: str, words: str, known: Statement) -> Trace:
+    return Trace(field=place, words=words, fact=known.source.label, text=known.text)
+
+
+# Figures
+
+
+def _figures(place: str, page: Statement, sources: Sources) -> Iterator[Trace | Claim]:
+    for figure in page.figures:
+        if _is_structural(figure, page.language):
+            continue
+        covering = [known for known in sources.statements if _covers(known, figure, page)]
+        if covering:
+            yield _trace(place, figure.words, covering[0])
+        else:
+            words = " ".join([figure.words, *_next_word(page.text, figure.words)])
+            yield Claim(field=place, words=words, reason=_why(figure, sources))
+
+
 # Spelled numbers that count parts of the page or of a sentence, not of the world.
-STRUCTURAL = frozenset(stem(word) for word in (
-    "step", "way", "reason", "question", "thing", "part", "place", "word", "line", "page", "point", "fact", "look",
-    "sentence", "click", "side", "of", "more", "or", "at", "by", "and", "another", "last", "simple", "small", "short",
-    "quick", "easy"))  # fmt: skip
-WORDS_AFTER = 3
+STRUCTURAL = frozenset(
+    stem(word) for word in words_of(
+        "step steps way ways reason reasons question questions thing things part parts place places word words line "
+        "lines page pages point points fact facts look sentence click clicks side sides more or at by and another last "
+        "simple small short quick easy schritt schritte schritten gründe grund fragen dinge étapes étape raisons "
+        "questions façons clic clics pasos paso razones preguntas formas clic")
+)  # fmt: skip
 
 
-CLOCK = re.compile(r"(?<![\w:])(\d{1,2}):(\d{2})(?![\w:])")
+def _is_structural(figure: Figure, language: str) -> bool:
+    if not figure.is_spelled or figure.kind != "plain" or figure.bound:
+        return False
+    if figure.value == 1 and language in NUMBER_NAMES:
+        return True
+    return not figure.after or figure.after[0] in STRUCTURAL
 
 
-def numbers_in(text: str) -> Iterator[Number]:
-    for found in CLOCK.finditer(text):
-        yield Number(words=found[0], value=int(found[1]) * 60.0 + int(found[2]), kind="clock", after=())
-    text = CLOCK.sub(lambda found: " " * len(found[0]), text)
-    for found in NUMBER.finditer(text):
-        number = _digits(found, text) if found["digits"] else _spelled(found, text)
-        if number is not None:
-            yield number
-    for found in PART.finditer(text):
-        words, following = found[0].casefold(), _following(text, found.end())
-        if words in TIMES:
-            yield Number(words=found[0], value=TIMES[words], kind="times", after=following)
-        elif following[:2] not in {("an", "hour"), ("a", "day"), ("hour",)}:
-            yield Number(words=found[0], value=PARTS[words], kind="percent", after=following)
+def _covers(known: Statement, figure: Figure, page: Statement) -> bool:
+    agreeing = [one for one in known.figures if agree(figure, one)]
+    return bool(agreeing) and _is_alike_in_tone(page.text, known.text) and _is_of_the_same(known, figure, page)
 
 
-def _following(text: str, end: int) -> tuple[str, ...]:
-    clause = re.split(r"[.,;:!?()“”\"–—|](?:\s|$)", text[end:])[0]
-    return stems_of(clause)[:WORDS_AFTER]
+def _is_of_the_same(known: Statement, figure: Figure, page: Statement) -> bool:
+    if figure.kind in {"money", "date", "clock"}:
+        return True
+    after = {_root(word, page.language) for word in figure.after} & page.topic
+    if figure.kind == "plain" and after:
+        return _is_about_the_same(after, known.topic)
+    return _is_about_the_same(page.topic - _own_words(figure), known.topic)
 
 
-def _digits(found: re.Match[str], text: str) -> Number | None:
-    value = _value(found["digits"]) * MAGNITUDES.get((found["magnitude"] or "").strip().casefold(), 1.0)
-    sign, suffix = (found["before"] or "").strip().casefold(), (found["suffix"] or "").strip().casefold()
-    return _number(found[0].strip(), value, sign or suffix, _following(text, found.end()))
+def _own_words(figure: Figure) -> frozenset[str]:
+    return frozenset(stems_of(figure.words))
 
 
-def _spelled(found: re.Match[str], text: str) -> Number | None:
-    words = found["spelled"].casefold().strip()
-    value = (
-        float(sum(UNITS.get(part, TENS.get(part, 0)) for part in words.split("-"))) if words not in {"", "a"} else 1.0
+def _why(figure: Figure, sources: Sources) -> str:
+    nearly = [
+        known for known in sources.statements for one in known.figures
+        if one.kind == figure.kind and one.value == figure.value and one.day == figure.day
+    ]  # fmt: skip
+    if not nearly:
+        return "The brief does not say this number. Take it out, or add the fact it comes from to the brief."
+    return (
+        f"The brief has this number in {nearly[0].source.label} for something else, or says less there: "
+        f"“{nearly[0].text}”. Say what stands there, or add the fact this comes from to the brief."
     )
-    magnitude = (found["spelled_magnitude"] or "").strip().casefold()
-    following, suffix = _following(text, found.end()), (found["spelled_suffix"] or "").strip().casefold()
-    is_structural = not following or following[0] in STRUCTURAL
-    is_one = value == 1 and not (following and following[0] in DURATION_STEMS)
-    if not magnitude and not suffix and (is_structural or is_one):
-        return None
-    return _number(found[0].strip(), value * MAGNITUDES.get(magnitude, 1.0), suffix, following)
-
-
-def _number(words: str, value: float, sign: str, after: tuple[str, ...]) -> Number:
-    if sign in {"%", "percent", "per cent"}:
-        return Number(words=words, value=value, kind="percent", after=after)
-    if sign in {"x", "×", "times", "fold", "-fold"}:
-        return Number(words=words, value=value, kind="times", after=after)
-    if sign:
-        return Number(words=words, value=value, kind=f"money:{CURRENCIES.get(sign, sign)}", after=after)
-    seconds = value * DURATION_STEMS[after[0]] if after and after[0] in DURATION_STEMS else None
-    return Number(words=words, value=value, kind="plain", after=after, seconds=seconds)
-
-
-def _value(digits: str) -> float:
-    """Read a number as written in any country: 1,200 and 1.200 and 1 200 are twelve hundred, 1.2 and 1,2 are not."""
-    if re.fullmatch(r"\d{1,3}(?:[,.'’\u00a0\u202f ]\d{3})+", digits):
-        return float(re.sub(r"\D", "", digits))
-    whole, _, fraction = digits.replace(",", ".").rpartition(".")
-    return float(f"{re.sub(r'[^0-9]', '', whole)}.{fraction}") if whole else float(digits)
-
-
-def _numbers(field: str, text: str, label: str, sources: Sources) -> Iterator[Claim]:
-    for number in numbers_in(text):
-        after = number.after or stems_of(label)
-        if not _is_supported(number, after, sources):
-            yield Claim(
-                field=field,
-                words=" ".join([number.words, *_next_word(text, number.words)]),
-                reason="The brief does not say this number. Take it out, or add the fact it comes from to the brief.",
-            )
-    for found in VAGUE.finditer(text):
-        if sources.is_english and not sources.says(found[0]):
-            yield Claim(field=field, words=found[0], reason="The brief does not say how many. Take it out.")
 
 
 def _next_word(text: str, words: str) -> list[str]:
-    rest = text[text.find(words) + len(words) :].lstrip(" -+").split()
+    rest = text[text.find(words) + len(words) :][:60].lstrip(" -+").split()
     return rest[:1]
-
-
-def _is_supported(number: Number, after: Sequence[str], sources: Sources) -> bool:
-    meaningful = {word for word in after if len(word) >= SHORTEST_STEM}
-    for known, around in sources.numbers:
-        if number.seconds is not None and known.seconds is not None and math.isclose(number.seconds, known.seconds):
-            return True
-        if known.kind == number.kind and math.isclose(known.value, number.value, rel_tol=1e-3):
-            is_same_thing = not meaningful or bool(meaningful & around)
-            if number.kind != "plain" or is_same_thing:
-                return True
-    return False
 
 
 # Phrases
 
-EST = ("fast quick eas simpl cheap strong saf smart larg bigg great fin clean light small high low new wis trust rich "
-       "health fresh tast happi friendli pur soft hard tough cool warm bright clear deep tini thinn short tall slick "
-       "sleek sharp")  # fmt: skip
-
-
-def any_of(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(alternatives), re.IGNORECASE)
-
-
-PHRASES = (
-    ("a superlative", any_of(
-        r"\bbest(?! practices?\b| suited\b| of all\b| regards\b| wishes\b| interests?\b)"
-        r"(?:[ -](?:in[ -]class|selling|rated))?",
-        r"#\s?1\b", r"\bno\. ?1\b", r"\bnumber one\b", r"\bleading(?! to\b| up\b| with\b| the way\b)",
-        r"\bworld[ -]class\b", r"\btop[ -](?:rated|choice|pick|notch|quality|class)\b", r"\bthe only\b",
-        r"\bunrival+ed\b", r"\bunmatched\b", r"\bunbeatable\b", r"\bunparalleled\b", r"\bsecond to none\b",
-        r"\bstate[ -]of[ -]the[ -]art\b", r"\bcutting[ -]edge\b", r"\brevolutionary\b", r"\bultimate\b",
-        r"\bfavou?rite\b", r"\bgold standard\b", r"\bworld'?s (?:first|\w+est)\b",
-        r"\bmost (?:popular|trusted|loved|advanced|powerful|reliable|secure|complete|affordable|"
-        r"innovative|effective|efficient|accurate|modern|used|recommended|awarded|successful)\b",
-        rf"\b(?:{'|'.join(EST.split())})i?est\b",
-    )),
-    ("a promise", any_of(
-        r"\bguarant\w+", r"\bwarrant(?:y|ies)\b", r"\brisk[ -]free\b", r"\bmoney[ -]back\b", r"\brefund\w*\b",
-        r"\bunlimited\b", r"\blifetime\b", r"\bforever\b", r"\b24/7\b", r"\b(?:a)?round the clock\b",
-        r"\binstant(?:ly|aneous)?\b", r"\bcancel any ?time\b",
-        r"\bno (?:credit card|contracts?|commitments?|obligations?|strings attached|hidden (?:fees?|costs?)|risks?|"
-        r"fees?|set-?up fees?|lock-in|ads|tracking|questions asked)\b",
-        r"\bfoolproof\b", r"\bfail-?proof\b", r"\bnever fails?\b", r"\bworks every time\b", r"\bflawless\w*\b",
-        r"\berror[ -]free\b",
-    )),
-    ("a certificate or proof", any_of(
-        r"\bcertifi\w+", r"\baccredit\w+", r"\bcomplian(?:t|ce)\b",
-        r"\b(?:GDPR|HIPAA|SOC ?2|PCI(?:[ -]DSS)?|FDA|TÜV|ISO)\b", r"\bpatent(?:ed|-pending)?\b",
-        r"\b(?:clinically|scientifically|medically) \w+", r"\bproven\b", r"\baward(?:[ -]winning|\w*)",
-        r"\bendorsed\b", r"\bapproved by\b", r"\b(?:bank|military|enterprise|hospital)[ -](?:grade|level)\b",
-        r"\bbullet-?proof\b", r"\bunhackable\b", r"\bend[ -]to[ -]end[ -]encrypt\w+",
-        r"\bstud(?:y|ies) (?:show|prove|find|suggest)\w*", r"\bresearch (?:shows?|proves?)\b",
-        r"\bexperts? (?:agree|recommend|say)\w*", r"\bdoctors? recommend\w*", r"\bcarbon[ -]neutral\b",
-        r"\beco-?friendly\b",
-    )),
-    ("praise from others", any_of(
-        r"\b(?:trusted|loved|chosen|preferred|recommended|backed|rated|reviewed|praised|adored|relied on)"
-        r" (?:by|in|on)\b"
-        r"(?: [\w'-]+){0,3}",
-        r"\bused by\b(?: [\w'-]+){0,3}",
-        r"\b(?:as )?(?:seen|featured) (?:in|on)\b(?: [\w'-]+){0,3}",
-        r"\bjoin (?:over|more than|thousands|hundreds|millions|our)\b(?: [\w'-]+){0,2}",
-        r"\b(?:happy|satisfied|delighted) (?:customers?|users?|clients?)\b",
-        r"\b(?:customers?|users?|clients?|teams?|people) (?:love|say|trust|rave|agree)\b",
-        r"\b(?:five|5)[ -]stars?\b", r"[★⭐]{2,}", r"\btestimonials?\b", r"\bbestsell\w+",
-    )),
-    ("a price or a saving", any_of(
-        r"\b(?<!-)free(?!-| up\b| your\b| you\b| to\b| from\b| of (?!charge))\b"
-        r"(?: of charge| forever| trial| shipping)?",
-        r"\bfor free\b", r"\bdiscount\w*\b", r"\bhalf[ -]price\b", r"\bon sale\b", r"\bsave up to\b", r"\bbonus\b",
-        r"\bcheaper\b", r"\bcomplimentary\b", r"\bat no (?:extra )?(?:cost|charge)\b",
-    )),
-    ("pressure", any_of(
-        r"\blimited[ -]time\b", r"\btoday only\b", r"\bonly today\b", r"\blast chance\b",
-        r"\bonly (?:a few|\w+) (?:left|remaining|spots|seats|places)\b", r"\bends (?:today|soon|tonight|tomorrow)\b",
-        r"\bhurry\b", r"\bwhile (?:stocks?|suppl(?:y|ies)) lasts?\b", r"\bselling fast\b",
-        r"\balmost (?:gone|sold out)\b", r"\bact (?:now|fast)\b",
-    )),
+DENIALS = frozenset(
+    {"no", "not", "never", "without", "isn't", "aren't", "don't", "doesn't", "won't", "cannot", "can't", "nicht",
+     "kein", "keine", "keinen", "nie", "pas", "jamais", "nunca"}
 )  # fmt: skip
-ANY_WAY = {"anytime": "any time", "worlds": "world's"}
+OWN_DENIALS = ("no ", "the only", "never ", "keine ", "nobody", "nothing")
+DENIAL_REACH = 3  # words: "not the very best"
+SCOPES = re.compile(
+    r"\b(?:world\w*|planet|globe|globally|europe\w*|country|nation\w*|universe|industry|market|anywhere|ever|in town"
+    r"|in the city|welt\w*|deutschland\w*|europa\w*|monde|france|mundo|españa)\b",
+    re.IGNORECASE,
+)
+BEFORE = 60  # characters in which a denial stands
 
 
-def _phrases(field: str, text: str, sources: Sources) -> Iterator[Claim]:
-    for kind, pattern in PHRASES:
-        for found in pattern.finditer(text):
-            words = found[0].strip()
-            before = words_of(text[: found.start()])
-            is_own_denial = is_denied(before, len(before)) and not words.casefold().startswith(("no ", "the only"))
-            if not is_own_denial and not _says_some_way(words, sources) and not _is_idiom(text, found):
-                yield Claim(
-                    field=field,
-                    words=words,
-                    reason=f"This is {kind} that nothing in the brief covers. Reword it, or add the fact to the brief.",
-                )
+def _is_denied(sentence: str, phrase: Phrase) -> bool:
+    if phrase.words.casefold().startswith(OWN_DENIALS):
+        return False
+    before = re.split(r"[,;:–—]", sentence[max(0, phrase.start - BEFORE) : phrase.start])[-1]
+    return any(word in DENIALS for word in words_of(before)[-DENIAL_REACH:])
 
 
-def _says_some_way(words: str, sources: Sources) -> bool:
-    other = words.casefold()
-    for one, two in ANY_WAY.items():
-        other = other.replace(one, two)
-    if not re.search(r"[A-Za-z]", words):  # "#1" and stars are no words
-        return other in sources.raw
-    return sources.says(words) or sources.says(other)
+def _phrases(place: str, page: Statement, sources: Sources) -> Iterator[Trace | Claim]:
+    for phrase in page.phrases:
+        known = next((one for one in sources.statements if _covers_phrase(one, phrase, page)), None)
+        if known is not None:
+            yield _trace(place, phrase.words, known)
+            continue
+        reason = f"This is {phrase.kind} that nothing in the brief covers. Reword it, or add the fact to the brief."
+        if phrase.kind == COUNT:
+            reason = "The brief does not say how many. Take it out."
+        yield Claim(field=place, words=phrase.words, reason=reason)
 
 
-def _is_idiom(text: str, found: re.Match[str]) -> bool:
-    before, after = text[: found.start()].casefold(), text[found.end() :]
-    if found[0].casefold() == "best":  # "does its best", "at best", but not "its best seller"
-        return before.endswith(("at ", "its ", "your ", "their ", "our ")) and not re.match(r"\s*\w", after)
-    return found[0].casefold() == "free" and before.endswith(("feel ", "hands ", "hassle "))
+def _covers_phrase(known: Statement, phrase: Phrase, page: Statement) -> bool:
+    own = topic_of(phrase.words, page.language)
+    about, known_about = page.topic - own, known.topic - own
+    if not _is_same_phrase(known, phrase, about):
+        return False
+    if phrase.kind == SUPERLATIVE and set(_scopes(page.text)) - set(_scopes(known.text)):
+        return False
+    return _is_about_the_same(about, known_about) and (phrase.kind != PRICE or _is_as_narrow(page, known, about))
+
+
+def _is_same_phrase(known: Statement, phrase: Phrase, about: frozenset[str]) -> bool:
+    if any(one.key == phrase.key for one in known.phrases):
+        return True
+    if phrase.words.casefold().startswith("used "):  # "used by offices" is covered by "offices use it"
+        return bool(about) and about <= known.topic
+    needle = stems_of(phrase.words)
+    is_said = bool(needle) and bool(places_of(needle, stems_of(known.text)))
+    return is_said and not any(word in DENIALS for word in known.words)
+
+
+def _is_as_narrow(page: Statement, known: Statement, about: frozenset[str]) -> bool:
+    """Tell whether what costs nothing is no more than the brief gives: not "every box", not a month for an evening."""
+    if UNIVERSAL.search(page.text) and not UNIVERSAL.search(known.text):
+        return False
+    return bool(about) or _units(page) <= _units(known)
+
+
+def _units(statement: Statement) -> set[float]:
+    return {DURATIONS[word] for word in statement.text.casefold().split() if word in DURATIONS}
+
+
+def _scopes(text: str) -> list[str]:
+    return [found.casefold() for found in SCOPES.findall(text)]
+
+
+# Weekdays and months
+
+WEEKDAYS = {
+    name: place for place, names in enumerate((
+        "monday mondays montag montags lundi lundis lunes", "tuesday tuesdays dienstag dienstags mardi mardis martes",
+        "wednesday wednesdays mittwoch mittwochs mercredi mercredis miércoles",
+        "thursday thursdays donnerstag donnerstags jeudi jeudis jueves",
+        "friday fridays freitag freitags vendredi vendredis viernes",
+        "saturday saturdays samstag samstags samedi samedis sábado sábados",
+        "sunday sundays sonntag sonntags dimanche dimanches domingo domingos")) for name in names.split()
+}  # fmt: skip
+_DAY = "|".join(sorted(WEEKDAYS, key=len, reverse=True))
+WEEKDAY = re.compile(
+    rf"\b(?P<first>{_DAY})\s?(?:–|-|to|bis|au|a)\s?(?P<last>{_DAY})\b"
+    rf"|\b(?:on|every|each|until|till|by|from|and|only|am|jeden|le|chaque|los|cada|el)\s(?P<one>{_DAY})\b"
+    rf"|\b(?P<plural>\w+days|\w+tags|lundis|mardis|mercredis|jeudis|vendredis|samedis)\b",
+    re.IGNORECASE,
+)
+IN_MONTH = re.compile(
+    r"\b(?:in|by|until|since|from|starts?|begins?|ab|im|seit|bis|en|dès|desde|hasta)\s"
+    r"(?P<month>january|february|march|april|may|june|july|august|september|october|november|december)\b(?!\s\d)",
+    re.IGNORECASE,
+)
+DAYS_IN_WEEK = 7
+
+
+def _weekdays(text: str) -> Iterator[int]:
+    for found in WEEKDAY.finditer(text):
+        if found["first"]:
+            first, last = WEEKDAYS[found["first"].casefold()], WEEKDAYS[found["last"].casefold()]
+            yield from ((first + step) % DAYS_IN_WEEK for step in range((last - first) % DAYS_IN_WEEK + 1))
+        else:
+            name = (found["one"] or found["plural"]).casefold()
+            yield from ([WEEKDAYS[name]] if name in WEEKDAYS else [])
+
+
+def _days(place: str, page: Statement, sources: Sources) -> Iterator[Trace | Claim]:
+    known = next((one for one in sources.statements if page.weekdays and page.weekdays <= one.weekdays), None)
+    if known is not None:
+        yield _trace(place, ", ".join(found[0] for found in WEEKDAY.finditer(page.text)), known)
+    elif page.weekdays:
+        words = next(found[0] for found in WEEKDAY.finditer(page.text))
+        yield Claim(field=place, words=words, reason="The brief does not name this day. Take it out, or add the fact.")
+    for found in IN_MONTH.finditer(page.text):
+        if found["month"][0].islower():
+            continue
+        number = MONTHS[found["month"].casefold()]
+        covering = [one for one in sources.statements if number in one.months or found["month"] in one.text]
+        if covering:
+            yield _trace(place, found[0], covering[0])
+        else:
+            reason = "The brief does not name this month. Take it out, or add the fact to the brief."
+            yield Claim(field=place, words=found[0], reason=reason)
 
 
 # Quotations and names
 
-QUOTED = re.compile(r"[“„\"«]([^”“\"»]{8,})[”“\"»]")
+QUOTED = re.compile(r"[“„\"«]([^”“\"»„«]{8,300})[”“\"»]")
 FEWEST_QUOTED_WORDS = 4  # shorter ones are terms, titles, labels
 SAME_QUOTATION = 95  # of 100; a comma or a capital may differ
 
@@ -350,49 +488,108 @@ def _is_said(quotation: str, sources: Sources) -> bool:
     return words in sources.text or fuzz.partial_ratio(words, sources.text) >= SAME_QUOTATION
 
 
-def _quotations(content: PageContent, sources: Sources) -> Iterator[Claim]:
+def _said_by(quotation: str, sources: Sources) -> Statement | None:
+    words = " ".join(words_of(quotation))
+    return max(sources.statements, key=lambda one: fuzz.partial_ratio(words, " ".join(one.words)), default=None)
+
+
+def _quotations(content: PageContent, sources: Sources) -> Iterator[Trace | Claim]:
     for place, section in enumerate(content.sections):
         for number, quote in enumerate(section.quotes if isinstance(section, Proof) else ()):
-            field = f"sections.{place}.quotes.{number}"
-            if not _is_said(quote.text, sources):
-                yield Claim(
-                    field=f"{field}.text",
-                    words=quote.text,
-                    reason="Nobody in the brief says this. Take the quotation out.",
-                )
-            if not _is_said(quote.source, sources):
-                reason = "This person or company is not in the brief. Take the name out."
-                yield Claim(field=f"{field}.source", words=quote.source, reason=reason)
+            start = f"sections.{place}.quotes.{number}"
+            told = "Nobody in the brief says this. Take the quotation out."
+            yield _quotation(f"{start}.text", quote.text, told, sources)
+            told = "This person or company is not in the brief. Take the name out."
+            yield _quotation(f"{start}.source", quote.source, told, sources)
 
 
-def _inline_quotations(field: str, text: str, sources: Sources) -> Iterator[Claim]:
+def _inline_quotations(place: str, text: str, sources: Sources) -> Iterator[Trace | Claim]:
     for found in QUOTED.finditer(text):
-        if len(words_of(found[1])) >= FEWEST_QUOTED_WORDS and not _is_said(found[1], sources):
-            yield Claim(field=field, words=found[0], reason="Nobody in the brief says this. Take the quotation out.")
+        if len(words_of(found[1])) >= FEWEST_QUOTED_WORDS:
+            told = "Nobody in the brief says this. Take the quotation out."
+            yield _quotation(place, found[0], told, sources)
+
+
+def _quotation(place: str, words: str, told: str, sources: Sources) -> Trace | Claim:
+    known = _said_by(words, sources) if _is_said(words, sources) else None
+    return Claim(field=place, words=words, reason=told) if known is None else _trace(place, words, known)
 
 
 NAME = re.compile(
-    r"(?<=[a-z0-9,;)] )(?:[A-Z][\w&'-]*[a-z][\w&'-]*)(?: (?:[A-Z][\w&'-]*|&|of|de|von))*(?<! of)(?<! de)(?<! von)"
+    r"(?<=[a-z0-9,;)] )[A-Z][\w&'-]{0,40}(?: (?:[A-Z][\w&'-]{0,40}|&|of|de|von)){0,6}(?<! of)(?<! de)(?<! von)(?<! &)"
 )
+DOES = (
+    r"(?:uses?|used|switched|chose|chooses|trusts?|relies|relied|moved|joined|joins|files?|saved|saves|loves?"
+    r"|recommends?|says|works|picked|runs)"
+)
+ACTING = re.compile(rf"^(?P<name>[A-Z][\w&'-]{{1,40}}(?: [A-Z][\w&'-]{{1,40}}){{0,3}}) {DOES}\b")
+# What makes a name a customer's or a witness's: it does something, or is among those who do.
+WITNESS_BEFORE = re.compile(
+    r"\b(?:dr|prof|mr|mrs|ms|at|by|like|including|as in|such as|clients?|customers?|teams?"
+    r"|what)\.?\s(?:[A-Z][\w&'-]{0,40}(?: and|,) ){0,3}$",
+    re.IGNORECASE,
+)
+WITNESS_AFTER = re.compile(rf"\s(?:and [A-Z][\w&'-]{{0,40}} )?{DOES}\b")
 # fmt: off
 ORDINARY = frozenset({
     "i", "i'm", "i'll", "i've", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january",
     "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
-    "english", "german", "french", "spanish", "european", "internet", "web", "wi-fi",
+    "mondays", "tuesdays", "wednesdays", "thursdays", "fridays", "saturdays", "sundays",
+    "english", "german", "french", "spanish", "european", "internet", "web", "wi-fi", "dr", "mr", "mrs", "ms", "prof",
+})
+ACTORS = frozenset({
+    "it", "this", "that", "she", "he", "everyone", "everybody", "anyone", "someone", "nobody", "who", "what", "search",
+    "one", "each", "everything", "nothing", "paper", "work", "time", "money", "people", "team",
 })
 # fmt: on
 LARGEST_TITLE_SHARE = 0.5  # above it the text is in Title Case, where capitals mark no names
+NAME_CONTEXT = 80  # characters
 
 
-def _names(field: str, text: str, sources: Sources) -> Iterator[Claim]:
-    words = re.findall(r"[A-Za-z][\w'-]*", text)
-    capitals = sum(word[0].isupper() for word in words)
-    if not words or capitals / len(words) > LARGEST_TITLE_SHARE:
+def _names(place: str, page: Statement, sources: Sources) -> Iterator[Trace | Claim]:
+    if page.language != "en":
         return
-    for found in NAME.finditer(text):
-        unknown = [word for word in words_of(found[0]) if word not in sources.names and word not in ORDINARY]
-        if unknown and stem(unknown[0]) not in {stem(name) for name in sources.names}:
-            yield Claim(
-                field=field, words=found[0], is_certain=False,
-                reason="This looks like a name that is not in the brief. Check that it may stand here.",
-            )  # fmt: skip
+    words = re.findall(r"[A-Za-z][\w'-]*", page.text)
+    is_title = all(word[0].isupper() or word in function_words("en") for word in words)
+    is_mostly_title = sum(word[0].isupper() for word in words) > LARGEST_TITLE_SHARE * len(words)
+    acting = ACTING.match(page.text)
+    if acting and acting["name"].casefold() not in ACTORS and _unknown(acting["name"], sources):
+        yield _named(place, acting["name"], is_certain=True)
+    for found in NAME.finditer(page.text):
+        if _unknown(found[0], sources):
+            is_witness = _is_witness(page.text, found)
+            if not is_title and (is_witness or not is_mostly_title):
+                yield _named(place, found[0], is_certain=is_witness)
+        else:
+            yield from _known_name(place, found[0], sources)
+
+
+def _unknown(name: str, sources: Sources) -> bool:
+    unknown = [word for word in words_of(name) if word not in sources.names and word not in ORDINARY]
+    return bool(unknown) and stem(unknown[0]) not in _stems(sources.names)
+
+
+@lru_cache(maxsize=32)
+def _stems(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(stem(name) for name in names)
+
+
+def _is_witness(text: str, found: re.Match[str]) -> bool:
+    before = text[max(0, found.start() - NAME_CONTEXT) : found.start()]
+    return bool(WITNESS_BEFORE.search(before)) or WITNESS_AFTER.match(text, found.end()) is not None
+
+
+def _named(place: str, name: str, *, is_certain: bool) -> Claim:
+    if is_certain:
+        told = "This names a customer or witness who is not in the brief. Take the name out, or add the fact."
+    else:
+        told = "This looks like a name that is not in the brief. Check that it may stand here."
+    return Claim(field=place, words=name, reason=told, is_certain=is_certain)
+
+
+def _known_name(place: str, name: str, sources: Sources) -> Iterator[Trace]:
+    """Trace a name of several words; a single one may be any word with a capital."""
+    needle = words_of(name)
+    known = next((one for one in sources.statements if len(needle) > 1 and places_of(needle, one.words)), None)
+    if known is not None:
+        yield _trace(place, name, known)

@@ -3,26 +3,29 @@
     content + brief + names of images ──▶ [Finding]
 
 Length and structure are content.py's types; escaping is the renderer's. What stands here is what a careful editor
-would catch: claims without a source, forbidden words, missing small print, links and addresses in copy, and sentences
-meant for a model or a reviewer instead of a reader. The claims gate (claims.py) is the largest.
+would catch: claims without a source (claims.py), forbidden words, missing small print, another language, another tone
+(voice.py), markup and addresses in copy, disguised letters, sentences meant for a model or a reviewer instead of a
+reader (intrusions.py), colours that cannot be read.
 
 A finding that blocks keeps a page from going live until the page or the brief is changed; the others are for the
 reviewer's eye.
 """
 
-import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from variants.brief import BriefSpec
-from variants.claims import Sources, any_of, unsupported
+from variants.claims import Trace, brief_sources, ledger_of, sources_of
+from variants.colours import TEXT_CONTRAST, contrast, palette_of
 from variants.content import FormSection, PageContent, texts
-from variants.matching import contains, says, unmasked
+from variants.intrusions import Intrusion, addresses_in, asides_in, disguises_in, known_addresses, markup_in
+from variants.matching import contains, says, unmasked, words_of
+from variants.voice import remarks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    gate: str  # claims, never_say, must_say, form, images, foreign, aside
+    gate: str  # claims, never_say, must_say, language, reading, tone, form, images, colours, foreign, disguise, aside
     field: str  # where, such as "sections.0.headline"; empty for the page as a whole
     words: str  # the words in question, as on the page
     reason: str  # what is wrong and what to do, for a marketer
@@ -32,18 +35,47 @@ class Finding:
         return asdict(self)
 
 
-def examine(content: PageContent, brief: BriefSpec, images: Collection[str] = ()) -> list[Finding]:
-    """Return every finding of every gate, in the order of the page."""
-    copy = [(place, words) for place, words in texts(content) if place != "angle"]
+def examine(
+    content: PageContent, brief: BriefSpec, images: Collection[str] = (), *, colours: tuple[str, str] | None = None
+) -> list[Finding]:
+    """Return every finding of every gate. `colours` are the brand's two, if they are known."""
+    copy = _copy(content)
     return [
         *_claims(content, copy, brief),
         *_forbidden(copy, brief),
         *_required(content, brief),
+        *_voice(copy, brief),
         *_form(content, brief),
         *_images(content, images),
-        *_foreign(copy, brief),
-        *_asides(copy),
+        *(_colours(content, *colours) if colours else []),
+        *_intrusions(copy, brief),
     ]
+
+
+def examine_copy(copy: Sequence[tuple[str, str]], whole: Sequence[tuple[str, str]], brief: BriefSpec) -> list[Finding]:
+    """Return the findings about a patch: `copy` is what it changes, `whole` all that the page then says."""
+    said = [words for _, words in whole]
+    return [
+        *_claims(None, copy, brief),
+        *_forbidden(copy, brief),
+        *_missing(said, brief),
+        *_voice(copy, brief),
+        *_intrusions(copy, brief),
+    ]
+
+
+def traces(content: PageContent, brief: BriefSpec) -> list[Trace]:
+    """Return what of the page's claims the brief covers, and where it does: the ledger of a page."""
+    return list(ledger_of(content, _copy(content), sources_of(brief)).traces)
+
+
+def traces_of_copy(copy: Sequence[tuple[str, str]], brief: BriefSpec) -> list[Trace]:
+    """Return `traces` of the texts that a patch changes."""
+    return list(ledger_of(None, copy, sources_of(brief)).traces)
+
+
+def _copy(content: PageContent) -> list[tuple[str, str]]:
+    return [(place, words) for place, words in texts(content) if place != "angle"]
 
 
 def is_blocked(findings: Iterable[Finding]) -> bool:
@@ -52,17 +84,11 @@ def is_blocked(findings: Iterable[Finding]) -> bool:
 
 def brief_texts(brief: BriefSpec) -> list[str]:
     """Return every text of the brief that a page may repeat."""
-    action = brief.call_to_action
-    labels = [action.label, *(field.label for field in brief.form_fields)]
-    link = [brief.secondary_link.label] if brief.secondary_link else []
-    facts = [fact.text for fact in brief.facts]
-    told = [brief.name, brief.product, brief.offer, brief.audience, brief.thank_you]
-    return [*told, *facts, *brief.angles, *brief.must_say, *labels, *link]
+    return [source.text for source in brief_sources(brief)]
 
 
-def _claims(content: PageContent, copy: Sequence[tuple[str, str]], brief: BriefSpec) -> list[Finding]:
-    sources = Sources.of(brief_texts(brief), is_english=brief.language.split("-")[0] == "en")
-    found = unsupported(content, copy, sources)
+def _claims(content: PageContent | None, copy: Sequence[tuple[str, str]], brief: BriefSpec) -> list[Finding]:
+    found = ledger_of(content, copy, sources_of(brief)).claims
     return [
         Finding(gate="claims", field=claim.field, words=claim.words, reason=claim.reason, blocks=claim.is_certain)
         for claim in found
@@ -73,7 +99,7 @@ def _claims(content: PageContent, copy: Sequence[tuple[str, str]], brief: BriefS
 
 
 def is_forbidden(text: str, brief: BriefSpec) -> bool:
-    return any(says(text, words) for words in brief.never_say)
+    return any(says(text, words, brief.language) for words in brief.never_say)
 
 
 def _forbidden(copy: Sequence[tuple[str, str]], brief: BriefSpec) -> list[Finding]:
@@ -83,13 +109,16 @@ def _forbidden(copy: Sequence[tuple[str, str]], brief: BriefSpec) -> list[Findin
         )
         for place, text in copy
         for banned in brief.never_say
-        if says(text, banned)
+        if says(text, banned, brief.language)
     ]
 
 
 def _required(content: PageContent, brief: BriefSpec) -> list[Finding]:
     # The browser's title and the description are no place for what every visitor must read.
-    said = [words for place, words in texts(content) if place.startswith("sections.")]
+    return _missing([words for place, words in texts(content) if place.startswith("sections.")], brief)
+
+
+def _missing(said: Sequence[str], brief: BriefSpec) -> list[Finding]:
     return [
         Finding(
             gate="must_say", field="", words=required,
@@ -123,77 +152,66 @@ def _images(content: PageContent, images: Collection[str]) -> list[Finding]:
     return [Finding(gate="images", field="sections.0.image", words=name, reason=reason)]
 
 
+# Voice
+
+
+def _voice(copy: Sequence[tuple[str, str]], brief: BriefSpec) -> list[Finding]:
+    found = remarks(copy, language=brief.language, tone=brief.tone)
+    return [
+        Finding(gate=one.gate, field=one.field, words=one.words, reason=one.reason, blocks=one.blocks) for one in found
+    ]
+
+
+# Colours
+
+# Further from the brand's colour than this contrast, and people see that it was moved.
+SAME_COLOUR = 1.35
+
+
+def _colours(content: PageContent, primary: str, accent: str) -> list[Finding]:
+    """Tell when the brand's colour could not be used as it is: pages move it until text on it can be read."""
+    if content.theme.palette != "brand":
+        return []
+    page = palette_of("brand", primary=primary, accent=accent).page
+    findings = []
+    if contrast(page.button, page.button_text) < TEXT_CONTRAST:
+        reason = "The words on the button cannot be read in the brand's colours. Choose another palette."
+        findings.append(Finding(gate="colours", field="theme.palette", words=primary, reason=reason))
+    if contrast(primary, page.button) > SAME_COLOUR:
+        reason = (
+            "The brand's main colour is too pale to stand out on the page, so the button is darker than it. "
+            "Choose another palette if that jars."
+        )
+        findings.append(Finding(gate="colours", field="theme.palette", words=primary, reason=reason, blocks=False))
+    return findings
+
+
 # What does not belong in copy
 
-FOREIGN = (
-    (any_of(
-        r"<\s*/?\s*[a-zA-Z!][^>]*>?", r"&(?:#\d+|#x[0-9a-f]+|[a-z]{2,8});", r"\{\{.*?\}\}", r"\{%.*?%\}",
-        r"\$\{[^}]*\}",
-     ), "This is markup; visitors would see it as it stands. Write plain text."),
-    (any_of(
-        r"\*\*[^*]+\*\*", r"^#{1,6}\s", r"\[[^\]]+\]\([^)]*\)", r"```", r"\b__\w[^_]*__\b",
-     ), "This is Markdown; visitors would see the signs. Write plain text."),
-    (any_of(
-        r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
-     ), "This e-mail address is not in the brief. Take it out."),
-    (any_of(
-        r"\b(?:[a-z][a-z0-9+.-]*://|www\.)\S+", r"\b(?:javascript|data|vbscript):\S+",
-     ), "This address is not in the brief. Links belong in the brief, not in the copy."),
-    (any_of(
-        r"\b(?:[a-z0-9-]+\.)+(?:com|org|net|io|co|app|dev|shop|info|biz|ru|cn|de|fr|uk|xyz|top|site)\b(?:/\S*)?",
-     ), "This address is not in the brief. Links belong in the brief, not in the copy."),
-    (any_of(
-        r"(?<!\w)\+?\d{1,4}[\s./-]?\(?\d{2,5}\)?(?:[\s./-]?\d{2,5}){2,4}(?!\w)",
-     ), "This looks like a telephone number that is not in the brief. Take it out."),
-)  # fmt: skip
 
-ASIDE = (
-    (any_of(
-        r"\b(?:ignore|disregard|forget|override)\b[^.!?]{0,40}\b(?:instructions?|prompts?|rules|guidelines)\b",
-     ), "This speaks to a language model, not to a reader. It may come from a planted instruction."),
-    (any_of(
-        r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b", r"\bsystem prompt\b",
-        r"\bmy instructions\b", r"\b(?:developer|jailbreak|dan) mode\b",
-        r"\byou are (?:now )?(?:chatgpt|an? (?:ai|assistant|language model))\b",
-        r"\bi(?:'m| am) (?:sorry, (?:but|i)|unable to|not able to)\b",
-        r"\bi can(?:not|'t) (?:help|assist|comply|write)\b",
-     ), "This is a language model talking about itself. Reword it for the reader."),
-    (any_of(
-        r"\b(?:dear|note to|attention,?) (?:the )?(?:reviewer|editor|approver|moderator|marketer)s?\b",
-        r"\b(?:approve|deploy|publish) this (?:page|variant|version)\b",
-        r"\bthis (?:page|variant) (?:is|was|has been) (?:pre-?)?(?:approved|reviewed)\b",
-     ), "This speaks to the reviewer, not to a reader. Take it out."),
-    (any_of(
-        r"\blorem ipsum\b", r"\b(?:todo|tbd|fixme)\b", r"\bx{3,}\b", r"\[[^\]\n]{1,40}\]", r"<[a-z _-]+>",
-        r"\binsert [\w ]{1,30} here\b", r"\byour (?:company|product|brand) name\b", r"\{[a-z_ ]{1,40}\}",
-     ), "This is a placeholder that nobody filled in."),
-    (any_of(
-        r"\bhere(?:'s| is) (?:the|your|a) (?:landing page|json|page content|copy)\b",
-     ), "This talks about the page instead of to its reader. Reword it."),
-)  # fmt: skip
-
-
-def _foreign(copy: Sequence[tuple[str, str]], brief: BriefSpec) -> list[Finding]:
-    known = unmasked(" ".join(brief_texts(brief))).casefold()
+def _intrusions(copy: Sequence[tuple[str, str]], brief: BriefSpec) -> list[Finding]:
+    addresses = known_addresses(_allowed(brief))
+    known = {word for text in brief_texts(brief) for word in text.split()}
+    gates: list[tuple[str, Callable[[str], Iterator[Intrusion]]]] = [
+        ("foreign", lambda text: markup_in(unmasked(text))),
+        ("foreign", lambda text: addresses_in(unmasked(text), addresses)),
+        ("disguise", lambda text: (one for one in disguises_in(text) if one.words not in known)),
+        ("aside", lambda text: (one for one in asides_in(text) if not _is_of_the_brief(one.words, brief))),
+    ]
     return [
-        Finding(gate="foreign", field=place, words=words, reason=reason)
-        for place, words, reason in _matches(copy, FOREIGN)
-        if words.casefold().rstrip(".,;:!?)") not in known
+        Finding(gate=gate, field=place, words=found.words, reason=found.reason)
+        for gate, look in gates
+        for place, text in copy
+        for found in look(text)
     ]
 
 
-def _asides(copy: Sequence[tuple[str, str]]) -> list[Finding]:
-    return [
-        Finding(gate="aside", field=place, words=words, reason=reason) for place, words, reason in _matches(copy, ASIDE)
-    ]
+def _allowed(brief: BriefSpec) -> list[str]:
+    """Return the texts whose addresses may stand in copy: the brief's own, and where its links go."""
+    links = [brief.call_to_action.url, brief.secondary_link.url if brief.secondary_link else None]
+    return [*brief_texts(brief), *(link for link in links if link)]
 
 
-def _matches(
-    copy: Sequence[tuple[str, str]], patterns: Sequence[tuple[re.Pattern[str], str]]
-) -> list[tuple[str, str, str]]:
-    found: list[tuple[str, str, str]] = []
-    for place, text in copy:
-        seen = unmasked(text)
-        for pattern, reason in patterns:
-            found += [(place, match[0], reason) for match in pattern.finditer(seen)]
-    return found
+def _is_of_the_brief(words: str, brief: BriefSpec) -> bool:
+    """Tell whether a marketer wrote these words: "approve this page" may be what the product does."""
+    return len(words_of(words)) > 1 and any(contains(text, words) for text in brief_texts(brief))

@@ -1,71 +1,103 @@
-"""Grow variants: ask the writer, check, compare, save, and keep account of the cost. The only caller of llm.py.
+"""Grow variants: plan directions, ask the writer, check, compare, save. The only caller of llm.py.
 
     QUEUED ── run ──▶ RUNNING ──▶ FINISHED   every page was had, or was given up, or the budget is used up
-                        │  ▲ └──▶ FAILED     the model cannot be used, or not one page came of it
+       │                │  ▲ ├──▶ FAILED     the model cannot be used, or not one page came of it
+       └── cancel ──────┼──┼─┴──▶ CANCELLED  a person stopped it; answers under way are still kept
                         └──┘ run again, by another worker, when the first one died
 
 Every page asked for ends as accepted, blocked or failed; a finished generation has accepted + blocked + failed =
-requested, unless its budget or time ran out. Answers that repeat a page are counted as duplicates and asked again.
+requested, unless its budget or time ran out or nothing new came. Answers that repeat a page are counted as duplicates
+and asked again.
 
-1. `run` claims the generation by a conditional UPDATE. `worked_at` is renewed while it works: a second worker that
-   finds it fresh leaves; one that finds it older than LEASE takes over.
-2. Up to MODEL_IN_FLIGHT requests run at a time in threads. Threads never touch the database.
-3. Each answer is checked (gates), compared (novelty) and saved with its counters in one transaction whose UPDATE also
-   checks that this worker still holds the generation. So a crash keeps every finished page, and none is half saved.
-4. When the model cannot be used any more, no new request starts; those under way are waited for and kept. The
-   generation is FAILED with a message, and its pages stay.
+1. `run` takes the lease (lease.py). A nursery without directions gets them first: the writer's plan.
+2. Up to MODEL_IN_FLIGHT calls are under way at a time, in an event loop of their own (background_loop.py). Before each,
+   the most it can cost is set aside (ledger.py), so that no number of workers passes a budget.
+3. Each answer is settled at what it cost, checked (gates), compared (novelty) and saved with its counters in one
+   transaction whose UPDATE also checks that this worker still holds the generation. So a crash keeps every finished
+   page, and none is half saved.
+4. An answer that cannot be used is asked for again with its faults quoted; a page that has had MOST_TRIES answers is
+   given up. When the model cannot be used any more, no new call starts; those under way are waited for and kept.
 
 A page that was paid for but not yet saved when the worker died is asked for, and paid for, again: at most
-MODEL_IN_FLIGHT of them.
+MODEL_IN_FLIGHT of them. The ledger has them as lost, at the most they can have cost.
 """
 
 import logging
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
 from time import monotonic
 
 from celery import signature
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Max, Q, Sum
+from django.db.models import Max, Sum
 from django.utils import timezone
 from pydantic import ValidationError
 
-from variants import novelty, review
+from variants import ledger, novelty, review
+from variants.background_loop import BackgroundLoop, background_loop
+from variants.brief import BriefSpec
+from variants.content import PageContent
+from variants.directions import DirectionSpec, turn_for
+from variants.lease import HEARTBEAT_SECONDS, Lease, LeaseLost, claim
+from variants.ledger import Bill, OverBudget
 from variants.llm import (
-    NOTHING_USED,
     LLMBadOutput,
     LLMError,
     LLMMisconfigured,
     LLMRefused,
     LLMUnavailable,
+    Planned,
     Usage,
     Writer,
     Written,
     writer_for,
 )
-from variants.models import MICRO_USD, MOST_VARIANTS_PER_GENERATION, Generation, Image, Nursery, Variant
-from variants.offline import speaks
-from variants.prompts import PROMPT_VERSION, WriteRequest, direction_for
+from variants.models import (
+    MICRO_USD,
+    MOST_VARIANTS_PER_GENERATION,
+    Direction,
+    Generation,
+    Image,
+    ModelCall,
+    Nursery,
+    Variant,
+)
+from variants.offline import propose, speaks
+from variants.prompts import PROMPT_VERSION, PlanRequest, WriteRequest
 
 logger = logging.getLogger(__name__)
 
 GENERATE_TASK = "variants.tasks.generate"
-LEASE = timedelta(seconds=20)
-HEARTBEAT_SECONDS = 4.0
 LONGEST_RUN = timedelta(minutes=30)
 # After this long a generation is given up, however often it was taken over: something about it kills workers.
 LONGEST_LIFE = timedelta(hours=6)
-MOST_TRIES = 3  # answers per page: repeats and unusable ones
-MOST_UNAVAILABLE = 3  # requests in a row, each after the SDK's own retries
+MOST_TRIES = 3  # answers per page: the first, and two that repair it or replace one that repeats another page
+MOST_UNAVAILABLE = 3  # calls in a row, each after the SDK's own retries
+MOST_REFUSED = 3  # pages in a row
+MOST_REPEATS = 50  # answers in a row: nothing new is to be had
+DIRECTIONS_PER_PLAN = 12
+
+Status = Generation.Status
+Outcome = ModelCall.Outcome
 
 
 def request_generation(nursery: Nursery, count: int, *, budget_usd: Decimal | None, by: review.Person) -> Generation:
     """Ask for `count` more variants; a worker starts on them once this transaction is committed."""
     if isinstance(count, bool) or not 1 <= count <= MOST_VARIANTS_PER_GENERATION:
         raise ValueError(f"count: ask for 1 to {MOST_VARIANTS_PER_GENERATION} variants, not {count}")
+    return _request(nursery, count, budget_usd, by)
+
+
+def request_plan(nursery: Nursery, *, budget_usd: Decimal | None, by: review.Person) -> Generation:
+    """Ask for directions alone, to be looked at before any page is written."""
+    return _request(nursery, 0, budget_usd, by)
+
+
+def _request(nursery: Nursery, count: int, budget_usd: Decimal | None, by: review.Person) -> Generation:
     if budget_usd is not None and (not budget_usd.is_finite() or budget_usd < 0):
         raise ValueError(f"budget_usd: give an amount of 0 or more, or none for no limit, not {budget_usd}")
     budget = None if budget_usd is None else int((budget_usd * MICRO_USD).to_integral_value(ROUND_DOWN))
@@ -78,59 +110,72 @@ def request_generation(nursery: Nursery, count: int, *, budget_usd: Decimal | No
     return generation
 
 
-def stalled() -> list[int]:
-    """Return the generations no worker works on although one should."""
-    now = timezone.now()
-    silent = Q(status=Generation.Status.RUNNING, worked_at__lt=now - LEASE)
-    # Its message may only be waiting behind others; a second one does no harm (the claim is conditional).
-    forgotten = Q(status=Generation.Status.QUEUED, created_at__lt=now - 6 * LEASE)
-    return list(Generation.objects.filter(silent | forgotten).values_list("pk", flat=True))
+def cancel(generation: Generation) -> Generation:
+    """Ask for nothing more. What is under way is still taken in, because it is paid for; over is over."""
+    waiting = Generation.objects.filter(pk=generation.pk, status=Status.QUEUED)
+    if not waiting.update(status=Status.CANCELLED, message=CANCELLED, finished_at=timezone.now()):
+        Generation.objects.filter(pk=generation.pk, status=Status.RUNNING).update(status=Status.CANCELLED)
+    generation.refresh_from_db()
+    return generation
+
+
+CANCELLED = "Cancelled. The pages made so far are kept."
 
 
 def run(generation_id: int, writer: Writer | None = None) -> None:
     """Work on a generation until it is over; return at once when another worker has it or it is over."""
-    lease = _claim(generation_id)
+    lease = claim(generation_id)
     if lease is None:
         return
     generation = Generation.objects.select_related("nursery__brief__brand").get(pk=generation_id)
-    work = None
     if timezone.now() - generation.created_at > LONGEST_LIFE:
-        told = "This generation was taken up again and again for hours. Ask for the pages anew."
-        _end(generation_id, lease, Generation.Status.FAILED, told)
+        lease.end(Status.FAILED, "This generation was taken up again and again for hours. Ask for the pages anew.")
         return
+    ledger.lose(ledger.open_calls(generation_id))  # of a worker that died
     try:
-        work = _prepare(generation, lease, writer or writer_for(settings.ENVIRONMENT))
-        _grow(work)
+        with background_loop() as loop:
+            work = _prepare(generation, lease, writer or writer_for(settings.ENVIRONMENT), loop)
+            _plan_if_needed(work)
+            _grow(work)
+            _finish(work)
     except LeaseLost:
         logger.warning("generation %s was taken over by another worker", generation_id)
-    except (LLMError, ValidationError) as error:
-        _end(generation_id, work.lease if work else lease, Generation.Status.FAILED, _told(error))
+    except (LLMError, OverBudget, NoDirection, ValidationError) as error:
+        lease.end(Status.FAILED, _told(error))
     except Exception:
         told = (
             "Something went wrong inside Greenhouse; the pages made so far are kept. Your operator finds it in the log."
         )
-        _end(generation_id, work.lease if work else lease, Generation.Status.FAILED, told)
+        lease.end(Status.FAILED, told)
         raise
-    else:
-        _finish(work)
+    finally:
+        _give_up_calls(generation_id, lease)
 
 
-class LeaseLost(Exception):
-    """Another worker has taken the generation over, or it was deleted."""
+def _give_up_calls(generation_id: int, lease: Lease) -> None:
+    if lease.is_lost:
+        return  # whoever holds the generation now has given them up, and may have calls of their own
+    ledger.lose(ledger.open_calls(generation_id))
 
 
-def _claim(generation_id: int) -> datetime | None:
-    now = timezone.now()
-    free = Q(status=Generation.Status.QUEUED) | Q(status=Generation.Status.RUNNING, worked_at__lt=now - LEASE)
-    claimed = Generation.objects.filter(free, pk=generation_id).update(status=Generation.Status.RUNNING, worked_at=now)
-    return now if claimed else None
+class NoDirection(Exception):
+    """Every direction of the nursery is struck."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Page:
+    """A page that is still to be had."""
+
+    tries: int = 0  # answers it has had
+    mend: WriteRequest | None = None  # asks for the last answer again, with its faults
+    repeated: tuple[str, ...] = ()  # headlines of the pages that its answers came out like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ask:
+    page: _Page
     request: WriteRequest
-    tries: int  # answers this page has had, with this one
-    reserved_micro_usd: int
+    call_id: int | None  # in the ledger; a writer that is free needs none
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,173 +183,299 @@ class _Work:
     """What one run knows and counts; only its own thread touches it."""
 
     generation: Generation
-    lease: datetime
+    lease: Lease
     writer: Writer
-    blank: WriteRequest  # brief, brand and images; direction and headlines are filled in for each page
-    known: list[novelty.Fingerprint]
+    loop: BackgroundLoop
+    plan_request: PlanRequest
+    images: tuple[str, ...]
+    known: novelty.PageSet
     headlines: list[str]
     next_index: int
-    to_ask: list[int]  # tries so far of each page still to be asked for
-    spent_micro_usd: int
+    to_ask: list[_Page]
     stop_at: float  # monotonic seconds
+    directions: list[Direction] = field(default_factory=list)
+    specs: list[DirectionSpec] = field(default_factory=list)
     under_way: dict[Future[Written], _Ask] = field(default_factory=dict)
     unavailable_in_a_row: int = 0
+    refused_in_a_row: int = 0
+    repeats_in_a_row: int = 0
     stopped_by: LLMError | None = None
-    out_of_budget: bool = False
+    out_of_budget: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
-def _prepare(generation: Generation, lease: datetime, writer: Writer) -> _Work:
+def _prepare(generation: Generation, lease: Lease, writer: Writer, loop: BackgroundLoop) -> _Work:
     nursery = generation.nursery
     brief, brand = nursery.brief.spec(), nursery.brief.brand
-    pages = [variant.page for variant in nursery.variants.all()]
+    pages = [variant.page for variant in nursery.variants.all() if variant.patch is None]
     last = nursery.variants.aggregate(last=Max("number"))["last"] or 0
     repeats = nursery.generations.aggregate(repeats=Sum("duplicates"))["repeats"] or 0
     settled = generation.accepted + generation.blocked + generation.failed
-    blank = WriteRequest(
-        brief=brief,
-        direction=direction_for(brief, 0),
-        brand=brand.name,
-        voice=brand.voice,
-        images=tuple(Image.objects.filter(brand=brand).order_by("name").values_list("name", flat=True)),
-        may_repair=generation.budget_micro_usd is None,
-    )
     return _Work(
         generation=generation,
         lease=lease,
         writer=writer,
-        blank=blank,
-        known=[novelty.fingerprint(page) for page in pages],
+        loop=loop,
+        plan_request=PlanRequest(brief=brief, count=DIRECTIONS_PER_PLAN, brand=brand.name, voice=brand.voice),
+        images=tuple(Image.objects.filter(brand=brand).order_by("name").values_list("name", flat=True)),
+        known=_known(brief, pages, writer),
         headlines=[page.hero.headline for page in pages],
-        # Every page and every repeat of this nursery took a direction; go on behind them.
+        # Every page and every repeat of this nursery took a turn; go on behind them.
         next_index=last + repeats + generation.failed,
-        to_ask=[0] * (generation.requested - settled),
-        spent_micro_usd=generation.cost_micro_usd,
+        to_ask=[_Page() for _ in range(generation.requested - settled)],
         stop_at=monotonic() + LONGEST_RUN.total_seconds(),
     )
 
 
-def _grow(work: _Work) -> None:
-    pool = ThreadPoolExecutor(max_workers=settings.ENVIRONMENT.model_in_flight, thread_name_prefix="writer")
+def _known(brief: BriefSpec, pages: Sequence[PageContent], writer: Writer) -> novelty.PageSet:
+    """Return the pages that new ones must differ from; formulas can only be asked not to repeat their words."""
+    limit = novelty.DUPLICATE_LIMIT if writer.is_model else novelty.SAME_WORDS_LIMIT
+    return novelty.PageSet(map(novelty.fingerprint, pages), about=novelty.about(brief), limit=limit)
+
+
+# The plan
+
+
+def _plan_if_needed(work: _Work) -> None:
+    """Have the writer propose directions, unless there are some or pages of this generation are written already."""
+    directions = list(work.generation.nursery.directions.all())
+    if not directions or work.generation.requested == 0:
+        _plan(work, known=[direction.angle for direction in directions])
+        directions = list(work.generation.nursery.directions.all())
+    work.directions = [direction for direction in directions if not direction.is_struck]
+    work.specs = [direction.spec() for direction in work.directions]
+    if work.to_ask and not work.directions:
+        raise NoDirection("Every direction is struck. Take one back, or add one of your own.")
+
+
+def _plan(work: _Work, *, known: list[str]) -> None:
+    request = replace(work.plan_request, known=tuple(known))
+    for _ in range(MOST_TRIES):
+        try:
+            planned = _planned(work, request)
+        except LLMBadOutput as error:
+            request = replace(request, faults=(error.fault,)) if error.fault else request
+            continue
+        origin = Direction.Origin.MODEL if work.writer.is_model else Direction.Origin.OFFLINE
+        _keep(work, planned.directions, origin, known)
+        return
+    work.notes.append("The language model’s plan could not be used, so the directions are the brief’s own.")
+    _keep(work, propose(request.brief, request.count), Direction.Origin.OFFLINE, known)
+
+
+def _planned(work: _Work, request: PlanRequest) -> Planned:
+    """Return the writer's plan; its cost is entered, whatever comes."""
+    call_id = _reserve(work, ModelCall.Purpose.PLAN, work.writer.most_cost_micro_usd(request))
+    future = work.loop.start(work.writer.plan(request))
+    while not wait([future], timeout=HEARTBEAT_SECONDS).done:
+        work.lease.renew()
     try:
-        while True:
-            _start_requests(work, pool)
-            if not work.under_way:
-                return
-            done, _ = wait(work.under_way, timeout=HEARTBEAT_SECONDS, return_when=FIRST_COMPLETED)
-            _count(work)
-            finished = [(work.under_way.pop(future), future) for future in done]
-            pages = [page for ask, future in finished if (page := _outcome(work, ask, future))]
-            # Optimization: the model works on the next pages while these are looked at.
-            _start_requests(work, pool)
-            for ask, written in sorted(pages, key=lambda one: one[0].request.direction.index):
-                _settle(work, ask, written)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        planned = future.result()
+    except LLMError as error:
+        _settle_call(call_id, _outcome_of(error), error.usage)
+        raise
+    _settle_call(call_id, Outcome.USED, planned.usage)
+    work.lease.renew(model=planned.usage.model)
+    return planned
 
 
-def _start_requests(work: _Work, pool: ThreadPoolExecutor) -> None:
-    while work.to_ask and len(work.under_way) < settings.ENVIRONMENT.model_in_flight and not work.stopped_by:
+def _keep(work: _Work, proposed: Sequence[DirectionSpec], origin: Direction.Origin, known: list[str]) -> None:
+    """Store what the plan has not got yet. Angles that the marketer gave lead a direction whatever the writer did."""
+    given = {angle.casefold(): angle for angle in work.plan_request.brief.angles}
+    plan = {folded: DirectionSpec(angle=angle) for folded, angle in given.items()}
+    for spec in proposed:
+        folded = spec.angle.casefold()
+        plan[folded] = spec.model_copy(update={"angle": given.get(folded, spec.angle)})
+    present = {angle.casefold() for angle in known}
+    fresh = [spec for folded, spec in plan.items() if folded not in present]
+    nursery = work.generation.nursery
+    with transaction.atomic():
+        work.lease.renew()
+        last = nursery.directions.aggregate(last=Max("number"))["last"] or 0
+        Direction.objects.bulk_create(
+            Direction(
+                nursery=nursery,
+                number=last + place,
+                origin=origin,
+                created_by=work.generation.requested_by,
+                **{name: value or "" for name, value in spec.model_dump().items()},
+            )
+            for place, spec in enumerate(fresh, start=1)
+        )
+
+
+# Calls and what they cost
+
+
+def _reserve(work: _Work, purpose: ModelCall.Purpose, cost_micro_usd: int) -> int | None:
+    """Set aside the most the call can cost; raise OverBudget when it could pass a limit."""
+    if not work.writer.is_model:
+        return None
+    call = ledger.reserve(
+        work.generation,
+        purpose=purpose,
+        model=work.writer.name,
+        prompt_version=PROMPT_VERSION,
+        cost_micro_usd=cost_micro_usd,
+    )
+    return call.pk
+
+
+def _settle_call(call_id: int | None, outcome: ModelCall.Outcome, usage: Usage) -> None:
+    if call_id is None:
+        return
+    bill = Bill(
+        outcome=Outcome.LOST if usage.is_lost else outcome,
+        model=usage.model,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cost_micro_usd=usage.cost_micro_usd,
+    )
+    ledger.settle(call_id, bill)
+
+
+def _outcome_of(error: LLMError) -> ModelCall.Outcome:
+    if isinstance(error, LLMBadOutput):
+        return Outcome.UNUSABLE
+    return Outcome.REFUSED if isinstance(error, LLMRefused) else Outcome.FAILED
+
+
+# The pages
+
+
+def _grow(work: _Work) -> None:
+    while True:
+        _start_calls(work)
+        if not work.under_way:
+            return
+        done, _ = wait(work.under_way, timeout=HEARTBEAT_SECONDS, return_when=FIRST_COMPLETED)
+        work.lease.renew()
+        finished = [(work.under_way.pop(future), future) for future in done]
+        pages = [page for ask, future in finished if (page := _answer(work, ask, future))]
+        # Optimization: the model works on the next pages while these are looked at.
+        _start_calls(work)
+        for ask, written in sorted(pages, key=lambda one: one[0].request.turn.index):
+            _settle(work, ask, written)
+
+
+def _start_calls(work: _Work) -> None:
+    while work.to_ask and len(work.under_way) < settings.ENVIRONMENT.model_in_flight:
+        if work.stopped_by or work.lease.is_cancelled or work.repeats_in_a_row >= MOST_REPEATS:
+            return
         if monotonic() > work.stop_at:
             work.stopped_by = LLMUnavailable(
                 f"This took longer than {LONGEST_RUN.total_seconds() / 60:.0f} minutes and was stopped. "
                 "Ask for the missing pages anew."
             )
             return
-        request = replace(
-            work.blank,
-            direction=direction_for(work.blank.brief, work.next_index),
-            used_headlines=tuple(work.headlines),
-        )
-        cost = work.writer.most_cost_micro_usd(request)
-        if not _affords(work, cost):
-            work.out_of_budget = True
+        page = work.to_ask[0]
+        request = page.mend or _request_for(work, page)
+        purpose = ModelCall.Purpose.REPAIR if page.mend else ModelCall.Purpose.PAGE
+        try:
+            call_id = _reserve(work, purpose, work.writer.most_cost_micro_usd(request))
+        except OverBudget as error:
+            work.out_of_budget = str(error)  # what is under way may turn out cheaper, and leave room again
             return
-        work.next_index += 1
-        ask = _Ask(request=request, tries=work.to_ask.pop(0) + 1, reserved_micro_usd=cost)
-        work.under_way[pool.submit(work.writer.write, request)] = ask
+        work.out_of_budget = ""
+        work.to_ask.pop(0)
+        work.next_index += page.mend is None
+        ask = _Ask(page=page, request=request, call_id=call_id)
+        work.under_way[work.loop.start(work.writer.write(request))] = ask
 
 
-def _affords(work: _Work, cost_micro_usd: int) -> bool:
-    budget = work.generation.budget_micro_usd
-    reserved = sum(ask.reserved_micro_usd for ask in work.under_way.values())
-    return budget is None or work.spent_micro_usd + reserved + cost_micro_usd <= budget
+def _request_for(work: _Work, page: _Page) -> WriteRequest:
+    plan = work.plan_request
+    weights = [direction.weight for direction in work.directions]
+    return WriteRequest(
+        brief=plan.brief,
+        turn=turn_for(work.specs, work.next_index, weights=weights),
+        plan=tuple(spec.angle for spec in work.specs),
+        brand=plan.brand,
+        voice=plan.voice,
+        images=work.images,
+        used_headlines=tuple(work.headlines),
+        repeated=page.repeated,
+    )
 
 
-def _outcome(work: _Work, ask: _Ask, future: Future[Written]) -> tuple[_Ask, Written] | None:
-    """Return the page that was written, or deal with the error there was instead."""
+def _answer(work: _Work, ask: _Ask, future: Future[Written]) -> tuple[_Ask, Written] | None:
+    """Enter what the call cost; return the page that was written, or deal with the error there was instead."""
     try:
         written = future.result()
     except LLMError as error:
+        _settle_call(ask.call_id, _outcome_of(error), error.usage)
         _settle_error(work, ask, error)
         return None
-    work.unavailable_in_a_row = 0
-    work.spent_micro_usd += written.cost_micro_usd
+    _settle_call(ask.call_id, Outcome.USED, written.usage)
+    work.unavailable_in_a_row = work.refused_in_a_row = 0
     return ask, written
 
 
 def _settle(work: _Work, ask: _Ask, written: Written) -> None:
     print_ = novelty.fingerprint(written.content)
-    if novelty.repeated(print_, work.known) is not None:
-        _count(work, usage=written.usage, model=written.model, duplicates=1, failed=_asked_out(work, ask))
+    nearest = work.known.nearest(print_)
+    if nearest is not None and nearest.is_repeat:
+        work.repeats_in_a_row += 1
+        again = _Page(tries=ask.page.tries, repeated=(*ask.page.repeated, work.headlines[nearest.position]))
+        work.lease.renew(model=written.usage.model, duplicates=1, failed=_asked_out(work, again))
         return
-    variant = _save(work, written)
-    work.known.append(print_)
+    work.repeats_in_a_row = 0
+    variant = _save(work, ask, written)
+    work.known.add(print_)
     work.headlines.append(written.content.hero.headline)
     logger.info("generation %s: variant %s saved", work.generation.pk, variant.number)
 
 
-def _asked_out(work: _Work, ask: _Ask) -> int:
-    """Ask for the page again; return 1 instead when it had its tries."""
-    if ask.tries >= MOST_TRIES:
+def _asked_out(work: _Work, page: _Page) -> int:
+    """Ask for the page again; return 1 instead when it had its tries. What costs nothing may be asked on and on."""
+    page.tries += 1
+    if page.tries >= MOST_TRIES and work.writer.is_model:
         return 1
-    work.to_ask.append(ask.tries)
+    # First come those that have waited longest.
+    work.to_ask.insert(0, page)
     return 0
 
 
 def _settle_error(work: _Work, ask: _Ask, error: LLMError) -> None:
-    work.spent_micro_usd += error.usage.cost_micro_usd
     logger.warning("generation %s: %s: %s", work.generation.pk, type(error).__name__, error)
+    again = replace(ask.page, mend=None)
     if isinstance(error, LLMBadOutput):
         work.unavailable_in_a_row = 0
-        _count(work, usage=error.usage, failed=_asked_out(work, ask))
+        if error.fault is not None:
+            again.mend = replace(ask.request, faults=(error.fault,))
+        work.lease.renew(failed=_asked_out(work, again))
         return
     work.unavailable_in_a_row += isinstance(error, LLMUnavailable)
-    if not isinstance(error, LLMUnavailable) or work.unavailable_in_a_row >= MOST_UNAVAILABLE:
+    work.refused_in_a_row += isinstance(error, LLMRefused)
+    is_the_end = (
+        isinstance(error, LLMMisconfigured)
+        or work.unavailable_in_a_row >= MOST_UNAVAILABLE
+        or work.refused_in_a_row >= MOST_REFUSED
+    )
+    if is_the_end:
         work.stopped_by = work.stopped_by or error
-    _count(work, usage=error.usage, failed=1)
+    if isinstance(error, LLMRefused):
+        note = f"{error} The direction was “{ask.request.turn.direction.angle}”."
+        work.notes = [*work.notes, note] if not is_the_end and note not in work.notes else work.notes
+    may_succeed_later = isinstance(error, LLMUnavailable) and not is_the_end
+    work.lease.renew(failed=_asked_out(work, again) if may_succeed_later else 1)
 
 
-def _save(work: _Work, written: Written) -> Variant:
-    origin = Variant.Origin.MODEL if work.writer.is_model else Variant.Origin.OFFLINE
+def _save(work: _Work, ask: _Ask, written: Written) -> Variant:
     with transaction.atomic():
         variant = review.add_variant(
             work.generation.nursery,
             written.content.model_dump(mode="json"),
-            origin=origin,
+            origin=Variant.Origin.MODEL if work.writer.is_model else Variant.Origin.OFFLINE,
             generation=work.generation,
             by=work.generation.requested_by,
+            direction=work.directions[ask.request.turn.position],
+            model=written.usage.model,
+            prompt_version=PROMPT_VERSION,
         )
         blocked = any(finding["blocks"] for finding in variant.findings)
-        _count(work, usage=written.usage, model=written.model, blocked=int(blocked), accepted=int(not blocked))
+        work.lease.renew(model=written.usage.model, blocked=int(blocked), accepted=int(not blocked))
     return variant
-
-
-def _count(work: _Work, *, usage: Usage = NOTHING_USED, model: str = "", **counts: int) -> None:
-    """Add to the counters and renew the lease; raise LeaseLost when another worker holds the generation."""
-    now = max(timezone.now(), work.lease + timedelta(microseconds=1))  # the lease is told apart by its time
-    counted = Generation.objects.filter(
-        pk=work.generation.pk, status=Generation.Status.RUNNING, worked_at=work.lease
-    ).update(
-        worked_at=now,
-        prompt_tokens=F("prompt_tokens") + usage.prompt_tokens,
-        completion_tokens=F("completion_tokens") + usage.completion_tokens,
-        cost_micro_usd=F("cost_micro_usd") + usage.cost_micro_usd,
-        **({"model": model[:100]} if model else {}),
-        **{name: F(name) + count for name, count in counts.items()},
-    )
-    if not counted:
-        raise LeaseLost
-    work.lease = now
 
 
 # The end
@@ -314,21 +485,18 @@ def _finish(work: _Work) -> None:
     generation = work.generation
     generation.refresh_from_db()
     made = generation.accepted + generation.blocked
-    notes = [_stopped(work), _shortfall(generation), _twin(work)]
-    failed = work.stopped_by is not None or made == 0
-    status = Generation.Status.FAILED if failed else Generation.Status.FINISHED
-    _end(generation.pk, work.lease, status, " ".join(note for note in notes if note))
+    notes = [_stopped(work), _shortfall(generation), *work.notes, _twin(work)]
+    failed = work.stopped_by is not None or (made == 0 and generation.requested > 0)
+    message = " ".join(note for note in notes if note)
+    work.lease.end(Status.FAILED if failed else Status.FINISHED, message)
 
 
 def _stopped(work: _Work) -> str:
-    if work.stopped_by is not None:
-        return _told(work.stopped_by)
-    if work.out_of_budget:
-        budget = (work.generation.budget_micro_usd or 0) / MICRO_USD
-        return (
-            f"Stopped: the next page could have cost more than what is left of the budget of ${budget.normalize():f}."
-        )
-    return ""
+    if work.lease.is_cancelled:
+        return CANCELLED
+    if work.repeats_in_a_row >= MOST_REPEATS:
+        return f"Stopped: {MOST_REPEATS} answers in a row repeated a page. Add facts to the brief, or directions."
+    return _told(work.stopped_by) if work.stopped_by is not None else work.out_of_budget
 
 
 def _shortfall(generation: Generation) -> str:
@@ -347,23 +515,17 @@ def _twin(work: _Work) -> str:
     if work.writer.is_model:
         return ""
     told = "Written by the offline twin from copywriting formulas, not by a language model: no OPENAI_API_KEY is set."
-    language = work.blank.brief.language
+    language = work.plan_request.brief.language
     if speaks(language):
         return told
     return f"{told} Its phrases are English, so for a brief in “{language}” it used the brief's own words alone."
 
 
-def _told(error: LLMError | ValidationError) -> str:
-    """Say what happened and what to do, without the key, the address or the model's own words."""
+def _told(error: LLMError | OverBudget | NoDirection | ValidationError) -> str:
+    """Say what happened and what to do, without the key or the address."""
     if isinstance(error, ValidationError):
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         return f"The brief is not complete. {faults}"
-    if isinstance(error, LLMMisconfigured | LLMRefused | LLMUnavailable):
-        return str(error)
-    return f"The language model's answer could not be used. {error}"
-
-
-def _end(generation_id: int, lease: datetime, status: Generation.Status, message: str) -> None:
-    Generation.objects.filter(pk=generation_id, status=Generation.Status.RUNNING, worked_at=lease).update(
-        status=status, message=message, finished_at=timezone.now()
-    )
+    if isinstance(error, LLMBadOutput):
+        return f"The language model's answer could not be used. {error}"
+    return str(error)

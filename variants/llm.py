@@ -1,18 +1,20 @@
 """The one door to a language model, and the offline twin that stands in for it.
 
-LLMError                what any caller may catch; `usage` is what the attempt cost
+LLMError                what any caller may catch; `usage` is what the call cost
 ├── LLMUnavailable      timeout, rate limit, 5xx after the SDK's retries: the same request may succeed later
-├── LLMRefused          the model or its content filter declined: a person must change the brief
-├── LLMBadOutput        the reply is not the page we asked for, even after one request to put it right
+├── LLMRefused          the model or its content filter declined: a person must change the brief or the direction
+├── LLMBadOutput        the answer is not what was asked for; `fault`, if there is one, can be quoted to mend it
 └── LLMMisconfigured    400, 401, 403, 404: the key, the model's name or the address is wrong; an operator must act
 
 `Writer` is the seam. `ModelWriter` speaks to any server with an OpenAI-compatible Chat Completions endpoint;
-`OfflineWriter` composes pages from formulas. `writer_for` picks one from the environment.
+`OfflineWriter` composes pages from formulas. `writer_for` picks one from the environment. A call asks once: whoever
+holds the budget decides whether a wrong answer is worth another call.
 """
 
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
@@ -21,26 +23,24 @@ from typing import Any, Protocol
 
 import httpx2
 import openai
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from variants.bounded import Bounds, OutOfTime, TooLarge, trusted
+from variants.bounded import Bounds, OutOfTime, TooLarge, bounded, trusted
 from variants.content import PageContent
-from variants.offline import MODEL_NAME, compose
-from variants.prompts import Message, WriteRequest, repair_messages, schema_message
+from variants.directions import DirectionSpec, Plan
+from variants.offline import MODEL_NAME, compose, propose
+from variants.prompts import Fault, PlanRequest, Request, WriteRequest, schema_message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
+    """What a call used, at our prices."""
+
+    model: str = ""  # as the server names it
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_micro_usd: int = 0
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
-            completion_tokens=self.completion_tokens + other.completion_tokens,
-            cost_micro_usd=self.cost_micro_usd + other.cost_micro_usd,
-        )
+    is_lost: bool = False  # cut off in the middle: what it cost is unknown, so the most it can cost is taken
 
 
 NOTHING_USED = Usage()
@@ -61,7 +61,9 @@ class LLMRefused(LLMError):
 
 
 class LLMBadOutput(LLMError):
-    pass
+    def __init__(self, message: str, *, usage: Usage = NOTHING_USED, fault: Fault | None = None) -> None:
+        super().__init__(message, usage=usage)
+        self.fault = fault
 
 
 class LLMMisconfigured(LLMError):
@@ -71,22 +73,17 @@ class LLMMisconfigured(LLMError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     content: PageContent
-    model: str  # as the server names it
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_micro_usd: int = 0
+    usage: Usage
 
-    @property
-    def usage(self) -> Usage:
-        return Usage(
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            cost_micro_usd=self.cost_micro_usd,
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    directions: list[DirectionSpec]
+    usage: Usage
 
 
 class Writer(Protocol):
-    """Writes one page at a time; several threads may call it at once."""
+    """Proposes directions and writes pages; many calls may be under way at once, all in one event loop."""
 
     @property
     def is_model(self) -> bool: ...
@@ -94,11 +91,17 @@ class Writer(Protocol):
     @property
     def name(self) -> str: ...
 
-    def write(self, request: WriteRequest) -> Written:
+    async def plan(self, request: PlanRequest) -> Planned:
+        """Return directions for pages, or raise an LLMError."""
+
+    async def write(self, request: WriteRequest) -> Written:
         """Return a page that is valid PageContent, or raise an LLMError."""
 
-    def most_cost_micro_usd(self, request: WriteRequest) -> int:
-        """Return what one `write` of this request can cost at most, when it may not be repaired."""
+    def most_cost_micro_usd(self, request: Request) -> int:
+        """Return what one call with this request can cost at most."""
+
+    def likely_cost_micro_usd(self, request: Request) -> int:
+        """Return what one call with this request will cost, as far as one can say before."""
 
 
 class OfflineWriter:
@@ -107,11 +110,17 @@ class OfflineWriter:
     is_model = False
     name = MODEL_NAME
 
-    def write(self, request: WriteRequest) -> Written:
-        content = compose(request.brief, request.direction, brand=request.brand, images=request.images)
-        return Written(content=content, model=MODEL_NAME)
+    async def plan(self, request: PlanRequest) -> Planned:
+        return Planned(directions=propose(request.brief, request.count), usage=Usage(model=MODEL_NAME))
 
-    def most_cost_micro_usd(self, request: WriteRequest) -> int:
+    async def write(self, request: WriteRequest) -> Written:
+        content = compose(request.brief, request.turn, brand=request.brand, images=request.images)
+        return Written(content=content, usage=Usage(model=MODEL_NAME))
+
+    def most_cost_micro_usd(self, request: Request) -> int:
+        return 0
+
+    def likely_cost_micro_usd(self, request: Request) -> int:
         return 0
 
 
@@ -128,19 +137,36 @@ class ModelSettings(Protocol):
     model_price_input_usd: Decimal  # per million tokens, which makes it millionths of a dollar per token
     model_price_output_usd: Decimal
 
+    @property
+    def model_prices(self) -> Mapping[str, "Price"]:
+        """Return prices by model; the two above are for those it leaves out."""
+
+
+class Price(Protocol):
+    """Dollars per million tokens."""
+
+    @property
+    def input(self) -> Decimal: ...
+
+    @property
+    def output(self) -> Decimal: ...
+
 
 OPENAI_URL = "https://api.openai.com/v1"
 KEY_FOR_KEYLESS_SERVERS = "none"  # the SDK insists on one; a local server ignores it
 MOST_RETRIES = 2  # by the SDK, for 408, 409, 429, 5xx and broken connections
 MOST_ANSWER_BYTES = 2_000_000  # a page is about 6,000
 MOST_COMPLETION_TOKENS = 8_000  # a page is about 1,500; the rest is room for a reasoning model's thoughts
+LIKELY_COMPLETION_TOKENS = 2_000  # for an estimate, before any page has shown what the model takes
 TOKEN_LIMIT = "max_completion_tokens"  # noqa: S105 - a parameter's name
 OLDER_TOKEN_LIMIT = "max_tokens"  # noqa: S105 - its name before 2024, and still on many servers
 FEWEST_CHARACTERS_PER_TOKEN = 2  # English has about 4; used where an upper bound is wanted
+LIKELY_CHARACTERS_PER_TOKEN = 4
 MOST_TOKENS_BELIEVED = 10_000_000  # of a server's own account; more is nonsense
 CONNECT_SECONDS = 5.0
 MOST_FAULTS_QUOTED = 20
 LONGEST_ANSWER_QUOTED = 20_000  # characters
+LONGEST_REFUSAL_SHOWN = 200  # characters
 
 
 class Rung(IntEnum):
@@ -162,20 +188,21 @@ def writer_for(environment: ModelSettings) -> Writer:
     base_url = environment.openai_base_url or OPENAI_URL
     if not base_url.startswith(("http://", "https://")):
         raise LLMMisconfigured("OPENAI_BASE_URL must start with http:// or https://. Ask your operator to correct it.")
+    price = environment.model_prices.get(environment.openai_model)
     return ModelWriter(
         api_key=environment.openai_api_key or KEY_FOR_KEYLESS_SERVERS,
         base_url=base_url,
         model=environment.openai_model,
         timeout_seconds=environment.model_timeout_seconds,
-        price_input_usd=environment.model_price_input_usd,
-        price_output_usd=environment.model_price_output_usd,
+        price_input_usd=price.input if price else environment.model_price_input_usd,
+        price_output_usd=price.output if price else environment.model_price_output_usd,
     )
 
 
 class ModelWriter:
-    """Writes pages by asking a language model; threads share it.
+    """Asks a language model; calls share it.
 
-    `timeout_seconds` is for one page with everything it takes: retries, waiting as Retry-After asks, one repair.
+    `timeout_seconds` is for one call with everything it takes: retries, and waiting as Retry-After asks.
     """
 
     is_model = True
@@ -196,7 +223,7 @@ class ModelWriter:
         self._timeout_seconds = timeout_seconds
         self._price_input_usd = price_input_usd
         self._price_output_usd = price_output_usd
-        # Race: threads may both find a rung refused; each then remembers the same answer.
+        # Race: calls may both find a rung refused; each then remembers the same answer.
         self._rung = Rung.SCHEMA
         self._token_limit = TOKEN_LIMIT
         trusted()
@@ -204,158 +231,147 @@ class ModelWriter:
     def __repr__(self) -> str:
         return f"ModelWriter(model={self.name!r})"
 
-    def most_cost_micro_usd(self, request: WriteRequest) -> int:
-        characters = sum(len(message.text) for message in request.messages) + len(json.dumps(wire_schema()))
-        return self._cost(characters // FEWEST_CHARACTERS_PER_TOKEN, MOST_COMPLETION_TOKENS)
+    def most_cost_micro_usd(self, request: Request) -> int:
+        return self._cost(_characters(request) // FEWEST_CHARACTERS_PER_TOKEN, MOST_COMPLETION_TOKENS)
 
-    def write(self, request: WriteRequest) -> Written:
-        with Bounds(seconds=self._timeout_seconds, most_bytes=MOST_ANSWER_BYTES) as bounds:
-            client = openai.OpenAI(
-                api_key=self._api_key,
-                base_url=self._base_url,
-                http_client=bounds.client,
-                max_retries=MOST_RETRIES,
-                timeout=httpx2.Timeout(self._timeout_seconds, connect=min(CONNECT_SECONDS, self._timeout_seconds)),
-            )
-            try:
-                return self._write(client, request)
-            except OutOfTime:
-                raise self._too_slow() from None
-            except openai.APIConnectionError as error:
-                # The connection that Bounds cuts when the time is over looks like a broken one.
-                raise (self._too_slow() if bounds.is_over else _unavailable(error)) from None
+    def likely_cost_micro_usd(self, request: Request) -> int:
+        return self._cost(_characters(request) // LIKELY_CHARACTERS_PER_TOKEN, LIKELY_COMPLETION_TOKENS)
 
-    def _write(self, client: openai.OpenAI, request: WriteRequest) -> Written:
-        answer, page, faults = self._ask(client, request.messages, request)
-        usage = answer.usage
-        if page is None and request.may_repair:
-            repair = repair_messages(answer.text[:LONGEST_ANSWER_QUOTED], faults)
-            answer, page, faults = self._repair(client, [*request.messages, *repair], request, usage)
-            usage += answer.usage
+    async def write(self, request: WriteRequest) -> Written:
+        answer = await self._ask(request)
+        page, reasons = page_in(answer.text, request.turn.direction.angle)
         if page is None:
-            raise LLMBadOutput("The page came back unusable: " + "; ".join(faults), usage=usage)
-        return Written(
-            content=page,
-            model=answer.model or self.name,
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            cost_micro_usd=usage.cost_micro_usd,
+            raise self._unusable(answer, reasons, "The page came back unusable")
+        return Written(content=page, usage=answer.usage)
+
+    async def plan(self, request: PlanRequest) -> Planned:
+        answer = await self._ask(request)
+        plan, reasons = found_in(answer.text, Plan)
+        if plan is None:
+            raise self._unusable(answer, reasons, "The plan came back unusable")
+        return Planned(directions=plan.directions, usage=answer.usage)
+
+    def _unusable(self, answer: "Answer", reasons: "Reasons", what: str) -> "LLMBadOutput":
+        if reasons.is_off_schema and not answer.is_cut_off and self._rung is Rung.SCHEMA:
+            # The server took the schema and does not hold to it: from now on it is told in words as well.
+            self._rung = Rung.OBJECT
+        told = [CUT_OFF] if answer.is_cut_off else reasons.told
+        fault = Fault(answer=answer.text[:LONGEST_ANSWER_QUOTED], reasons=tuple(told))
+        return LLMBadOutput(f"{what}: {'; '.join(told)}", usage=answer.usage, fault=fault)
+
+    async def _ask(self, request: Request) -> "Answer":
+        """Return the model's answer, or raise the LLMError that says what came instead, with what it cost."""
+        spent = Usage(model=self.name, cost_micro_usd=self.most_cost_micro_usd(request), is_lost=True)
+        bounds: Bounds | None = None
+        try:
+            async with bounded(seconds=self._timeout_seconds, most_bytes=MOST_ANSWER_BYTES) as bounds:
+                return await self._answer(self._client(bounds), request)
+        except OutOfTime:
+            raise self._too_slow(spent if bounds and bounds.is_open else NOTHING_USED) from None
+        except openai.APIConnectionError as error:
+            raise _unavailable(error, spent if bounds and bounds.is_open else NOTHING_USED) from None
+        except (TooLarge, ValueError) as error:  # ValueError: the body claims to be JSON and is not
+            what = f"is larger than {MOST_ANSWER_BYTES:,} bytes, or packed" if isinstance(error, TooLarge) else NO_JSON
+            raise LLMBadOutput(f"The server's answer {what}", usage=spent) from None
+
+    def _client(self, bounds: Bounds) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            http_client=bounds.client,
+            max_retries=MOST_RETRIES,
+            timeout=httpx2.Timeout(self._timeout_seconds, connect=min(CONNECT_SECONDS, self._timeout_seconds)),
         )
 
-    def _repair(
-        self, client: openai.OpenAI, messages: list[Message], request: WriteRequest, spent: Usage
-    ) -> "tuple[Answer, PageContent | None, list[str]]":
-        """Ask again; whatever goes wrong now, the first answer was paid for."""
-        try:
-            return self._ask(client, messages, request)
-        except LLMError as error:
-            error.usage += spent
-            raise
-        except (OutOfTime, openai.APIConnectionError):
-            raise LLMBadOutput(
-                "The page came back unusable and there was no time to put it right", usage=spent
-            ) from None
-
-    def _ask(
-        self, client: openai.OpenAI, messages: list[Message], request: WriteRequest
-    ) -> "tuple[Answer, PageContent | None, list[str]]":
-        answer = self._answer(client, messages)
-        if answer.is_refusal:
-            told = "The language model declined to write this page. Look for what it may object to in the brief."
-            raise LLMRefused(told, usage=answer.usage)
-        if answer.is_cut_off:
-            return answer, None, ["the answer was cut off because it was too long; write a shorter page"]
-        page, faults = page_in(answer.text, request.direction.angle)
-        return answer, page, faults
-
-    def _answer(self, client: openai.OpenAI, messages: list[Message]) -> "Answer":
+    async def _answer(self, client: openai.AsyncOpenAI, request: Request) -> "Answer":
         """Go down the ladder from the rung that worked last; remember where the server answered."""
         for rung in Rung:
             if rung < self._rung:
                 continue
             try:
-                answer = self._answer_on(rung, client, messages)
+                answer = await self._answer_on(rung, client, request)
             except _Rejected:
                 continue
-            self._rung = rung
+            self._rung = max(rung, self._rung)
             return answer
         raise LLMMisconfigured(
             f"The language model's server refuses the request. Ask your operator to check OPENAI_MODEL ({self.name}) "
             "and OPENAI_BASE_URL."
         )
 
-    def _answer_on(self, rung: Rung, client: openai.OpenAI, messages: list[Message]) -> "Answer":
+    async def _answer_on(self, rung: Rung, client: openai.AsyncOpenAI, request: Request) -> "Answer":
         limit = self._token_limit
         try:
-            return self._call(rung, client, messages, limit)
-        except TooLarge:
-            raise LLMBadOutput(f"The answer is larger than {MOST_ANSWER_BYTES:,} bytes, or packed") from None
-        except ValueError:  # the body claims to be JSON and is not
-            raise LLMBadOutput("The server's answer is not JSON") from None
+            return await self._call(rung, client, request, limit)
         except openai.APIStatusError as error:
             is_old = limit == TOKEN_LIMIT and error.status_code in UNDERSTOOD_NOT and limit in str(error.body)
             if not is_old:
-                raise self._translated(error) from None
+                raise self._translated(error, rung) from None
         self._token_limit = OLDER_TOKEN_LIMIT
-        return self._answer_on(rung, client, messages)
+        return await self._answer_on(rung, client, request)
 
-    def _call(self, rung: Rung, client: openai.OpenAI, messages: list[Message], limit: str) -> "Answer":
-        schema = [] if rung is Rung.SCHEMA else [schema_message(wire_schema())]
+    async def _call(self, rung: Rung, client: openai.AsyncOpenAI, request: Request, limit: str) -> "Answer":
+        name, shape = _shape(request)
+        in_words = [] if rung is Rung.SCHEMA else [schema_message(wire_schema(shape))]
         body: dict[str, Any] = {
             "model": self.name,
-            "messages": [{"role": message.role, "content": message.text} for message in [*schema, *messages]],
+            "messages": [{"role": message.role, "content": message.text} for message in [*in_words, *request.messages]],
             limit: MOST_COMPLETION_TOKENS,
         }
         if rung is Rung.SCHEMA:
-            json_schema = {"name": "page", "strict": True, "schema": wire_schema()}
+            json_schema = {"name": name, "strict": True, "schema": wire_schema(shape)}
             body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         elif rung is Rung.OBJECT:
             body["response_format"] = {"type": "json_object"}
-        completion = client.chat.completions.create(**body)
-        return self._read(completion, sum(len(message.text) for message in messages))
+        return self._read(await client.chat.completions.create(**body), request)
 
-    def _read(self, completion: object, prompt_characters: int) -> "Answer":
+    def _read(self, completion: object, request: Request) -> "Answer":
         """Take what is needed out of an answer whose shape the SDK does not check."""
         choices = getattr(completion, "choices", None)
         if not isinstance(choices, list) or not choices:
-            raise LLMBadOutput("The server's answer is not a chat completion")
+            raise LLMBadOutput(
+                "The server's answer is not a chat completion", usage=self._used(completion, request, "")
+            )
         choice = choices[0]
         message = getattr(choice, "message", None)
         text = getattr(message, "content", None)
         text = text if isinstance(text, str) else ""
-        estimated = (prompt_characters // FEWEST_CHARACTERS_PER_TOKEN, len(text) // FEWEST_CHARACTERS_PER_TOKEN)
-        usage = getattr(completion, "usage", None)
-        prompt_tokens = _tokens(getattr(usage, "prompt_tokens", None), estimated[0])
-        completion_tokens = _tokens(getattr(usage, "completion_tokens", None), estimated[1])
-        model, reason = getattr(completion, "model", None), getattr(choice, "finish_reason", None)
-        return Answer(
-            text=text,
-            model=model if isinstance(model, str) else "",
-            is_refusal=bool(getattr(message, "refusal", None)) or reason == "content_filter",
-            is_cut_off=reason == "length",
-            usage=Usage(
-                prompt_tokens=prompt_tokens,
-                completion_tokens=completion_tokens,
-                cost_micro_usd=self._cost(prompt_tokens, completion_tokens),
-            ),
+        usage, reason = self._used(completion, request, text), getattr(choice, "finish_reason", None)
+        refusal = getattr(message, "refusal", None)
+        if refusal or reason == "content_filter":
+            raise LLMRefused(_refused(refusal), usage=usage)
+        return Answer(text=text, is_cut_off=reason == "length", usage=usage)
+
+    def _used(self, completion: object, request: Request, text: str) -> Usage:
+        usage, model = getattr(completion, "usage", None), getattr(completion, "model", None)
+        estimate = _characters(request) // FEWEST_CHARACTERS_PER_TOKEN, len(text) // FEWEST_CHARACTERS_PER_TOKEN
+        prompt_tokens = _tokens(getattr(usage, "prompt_tokens", None), estimate[0])
+        completion_tokens = _tokens(getattr(usage, "completion_tokens", None), estimate[1])
+        return Usage(
+            model=model if isinstance(model, str) and model else self.name,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            cost_micro_usd=self._cost(prompt_tokens, completion_tokens),
         )
 
     def _cost(self, prompt_tokens: int, completion_tokens: int) -> int:
         return math.ceil(prompt_tokens * self._price_input_usd + completion_tokens * self._price_output_usd)
 
-    def _too_slow(self) -> LLMUnavailable:
+    def _too_slow(self, usage: Usage) -> LLMUnavailable:
         return LLMUnavailable(
             f"The language model gave no whole answer within {self._timeout_seconds:g} seconds. Try again later, or "
-            "ask your operator to raise MODEL_TIMEOUT_SECONDS."
+            "ask your operator to raise MODEL_TIMEOUT_SECONDS.",
+            usage=usage,
         )
 
-    def _translated(self, error: openai.APIStatusError) -> Exception:
+    def _translated(self, error: openai.APIStatusError, rung: Rung) -> Exception:
         """Return our error for the server's; its own words stay out, because they may repeat the key."""
         status = error.status_code
-        if status in UNDERSTOOD_NOT and error.code not in {"content_filter", "content_policy_violation"}:
-            return _Rejected()
-        if status in UNDERSTOOD_NOT:
+        if status in UNDERSTOOD_NOT and error.code in {"content_filter", "content_policy_violation"}:
             return LLMRefused("The language model's content filter declined the brief. Reword what it may object to.")
+        of_schema = status >= SERVER_FAULT and rung is Rung.SCHEMA and SCHEMA_TROUBLE.search(str(error.body))
+        if status in UNDERSTOOD_NOT or of_schema:
+            return _Rejected()
         if error.code == "insufficient_quota":
             return LLMMisconfigured("The language model's account has no credit left. Ask your operator to check it.")
         if status in MISCONFIGURED:
@@ -370,6 +386,8 @@ class ModelWriter:
 UNDERSTOOD_NOT = frozenset({400, 422})
 RETRYABLE = frozenset({408, 409, 429})
 SERVER_FAULT = 500
+# What servers that build a grammar of the schema say when they cannot; some do so with a 500.
+SCHEMA_TROUBLE = re.compile(r"response_format|json_schema|grammar|guided|structured", re.IGNORECASE)
 MISCONFIGURED = {
     401: "The language model refused the key. Ask your operator to check OPENAI_API_KEY.",
     403: "The language model does not let this key in. Ask your operator to check OPENAI_API_KEY and its rights.",
@@ -377,12 +395,28 @@ MISCONFIGURED = {
 }
 
 
-def _unavailable(error: openai.APIConnectionError) -> LLMUnavailable:
+def _unavailable(error: openai.APIConnectionError, usage: Usage) -> LLMUnavailable:
     what = "did not answer in time" if isinstance(error, openai.APITimeoutError) else "cannot be reached"
     return LLMUnavailable(
         f"The language model {what}. Try again in a few minutes; if it stays so, ask your operator to check "
-        "OPENAI_BASE_URL."
+        "OPENAI_BASE_URL.",
+        usage=usage,
     )
+
+
+def _refused(words: object) -> str:
+    told = "The language model declined. Look for what it may object to in the brief and in the direction."
+    said = " ".join(words.split()) if isinstance(words, str) else ""
+    return f"{told} It said: “{said[:LONGEST_REFUSAL_SHOWN]}”" if said else told
+
+
+def _shape(request: Request) -> tuple[str, type[BaseModel]]:
+    return ("page", PageContent) if isinstance(request, WriteRequest) else ("plan", Plan)
+
+
+def _characters(request: Request) -> int:
+    _, shape = _shape(request)
+    return sum(len(message.text) for message in request.messages) + len(json.dumps(wire_schema(shape)))
 
 
 def _tokens(counted: object, estimate: int) -> int:
@@ -397,33 +431,51 @@ def _tokens(counted: object, estimate: int) -> int:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     text: str
-    model: str
-    is_refusal: bool
     is_cut_off: bool
     usage: Usage
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reasons:
+    """Why an answer cannot be used."""
+
+    told: list[str]
+    is_off_schema: bool = True  # the schema itself was broken, not only a limit that it leaves out
+
+
+NO_JSON = "is not JSON"
+CUT_OFF = "the answer was cut off because it was too long; write less"
 THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+# Faults that a server which holds to wire_schema can still make: the schema it is sent leaves limits out.
+OF_LIMITS = frozenset({"string_too_long", "string_too_short", "too_long", "too_short", "value_error"})
 
 
-def page_in(text: str, angle: str) -> tuple[PageContent | None, list[str]]:
-    """Return the page in a model's answer, or what is wrong with it.
+def found_in[Shape: BaseModel](
+    text: str, shape: type[Shape], fixed: Mapping[str, Any] | None = None
+) -> tuple[Shape | None, Reasons]:
+    """Return the value in a model's answer, or what is wrong with it; `fixed` is ours, whatever the answer says.
 
     Accepts JSON with thoughts before it, a fence around it or words beside it: models add them whatever they are told.
-    The angle is ours, so that pages of one angle can be compared.
     """
     bare = THOUGHTS.sub("", text)
     start = bare.find("{")
     if start < 0:
-        return None, ["the answer holds no JSON object"]
+        return None, Reasons(told=["the answer holds no JSON object"])
     try:
         found, _ = json.JSONDecoder().raw_decode(bare[start:])
-        return PageContent.model_validate({**found, "angle": angle}), []
+        return shape.model_validate({**found, **(fixed or {})}), Reasons(told=[])
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False)[:MOST_FAULTS_QUOTED]
-        return None, [f"{'.'.join(map(str, fault['loc'])) or 'page'}: {fault['msg']}" for fault in faults]
+        faults = error.errors(include_url=False, include_input=False)
+        told = [f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}" for fault in faults]
+        is_off_schema = any(fault["type"] not in OF_LIMITS for fault in faults)
+        return None, Reasons(told=told[:MOST_FAULTS_QUOTED], is_off_schema=is_off_schema)
     except (ValueError, RecursionError) as error:
-        return None, [f"the answer is not JSON ({type(error).__name__})"]
+        return None, Reasons(told=[f"the answer is not JSON ({type(error).__name__})"])
+
+
+def page_in(text: str, angle: str) -> tuple[PageContent | None, Reasons]:
+    """Return the page in an answer. The angle is the direction's, so that pages of one angle can be compared."""
+    return found_in(text, PageContent, {"angle": angle})
 
 
 LIMITS = frozenset(
@@ -433,12 +485,12 @@ LIMITS = frozenset(
 
 
 @cache
-def wire_schema() -> dict[str, Any]:
-    """Return PageContent's JSON Schema as strict servers want it: no limits, nothing optional, anyOf for oneOf.
+def wire_schema(shape: type[BaseModel]) -> dict[str, Any]:
+    """Return a model's JSON Schema as strict servers want it: no limits, nothing optional, anyOf for oneOf.
 
-    Some servers refuse a schema with limits; the answer is held to them afterwards by PageContent itself.
+    Some servers refuse a schema with limits; the answer is held to them afterwards by the model itself.
     """
-    wired = _wired(PageContent.model_json_schema())
+    wired = _wired(shape.model_json_schema())
     if not isinstance(wired, dict):
         raise TypeError(f"a model's schema is an object, not {type(wired).__name__}")
     return wired

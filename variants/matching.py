@@ -11,11 +11,15 @@ from functools import lru_cache
 # Unicode UTS 39's confusables, the part met in practice: Cyrillic and Greek letters drawn like Latin ones, and the
 # several apostrophes and hyphens. One character to one, so that places in a text stay where they are.
 LOOK_ALIKES = str.maketrans(
-    "аеорсухкмтвнгіѕјһԁԛԝАЕОРСУХКМТВНІЅЈαοερικντυχωΑΒΕΖΗΙΚΜΝΟΡΤΥΧ’‘ʼ‐‑‒",
-    "aeopcyxkmtbhrisjhdqwAEOPCYXKMTBHISJaoepikvtuxwABEZHIKMNOPTYX'''---",
+    "аеорсухкмтвнгіѕјһԁԛԝАЕОРСУХКМТВНІЅЈαοερικντυχωΑΒΕΖΗΙΚΜΝΟΡΤΥΧ’‘ʼ‐‑‒ɑɡıɩօսհոցᴀʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
+    "aeopcyxkmtbhrisjhdqwAEOPCYXKMTBHISJaoepikvtuxwABEZHIKMNOPTYX'" + "''---agiiouhngabcdeghijklmnoprstuvwyz",
 )
-LETTERS_FOR_DIGITS = str.maketrans("013457@$", "oieastas")
-SPACED_LETTERS = re.compile(r"(?<!\w)(?:[^\W\d_][\s.*_-]){3,}[^\W\d_](?!\w)")
+# What stands for a letter in "ch3ap" and "$ale"; a one is an i to some and an l to others.
+LETTERS_FOR_DIGITS = str.maketrans("0134578@$!|€¢", "oieastbasilec")
+OTHER_LETTERS_FOR_DIGITS = str.maketrans("0134578@$!|€¢69", "oleastbasliecbg")
+SPACED_LETTERS = re.compile(r"(?<!\w)(?:[^\W\d_][\s.*_/|·~-]{1,3}){3,60}[^\W\d_](?!\w)")
+BROKEN_WORD = re.compile(r"(?<=\w)[-.*_/|·~+'](?=\w)")
+DRAWN_OUT = re.compile(r"([^\W\d_])\1{2,}")
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 # Scripts written without spaces between words: there a word is found anywhere in the text.
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
@@ -38,7 +42,7 @@ def unmasked(text: str) -> str:
     if not seen.isascii() and re.search(r"[A-Za-z]", seen):
         # A text wholly in another script has no masked Latin words, and its own letters must stay themselves.
         seen = seen.translate(LOOK_ALIKES)
-    return SPACED_LETTERS.sub(lambda found: re.sub(r"[\s.*_-]", "", found[0]), seen)
+    return SPACED_LETTERS.sub(lambda found: re.sub(r"[\s.*_/|·~-]", "", found[0]), seen)
 
 
 @lru_cache(maxsize=4096)
@@ -85,18 +89,64 @@ def contains(text: str, phrase: str) -> bool:
     return bool(places_of(words_of(phrase), words_of(text)))
 
 
-def says(text: str, phrase: str) -> bool:
-    """Tell whether `text` says `phrase` in any form: inflected, in look-alike letters, with digits for letters."""
+# Endings that a word may take in languages whose words `stem` does not know.
+INFLECTIONS = {
+    "de": "e|en|er|es|em|n|s|ere|eren|erer|eres|ste|sten|ster|stes|este|esten|t|te|ten|st|et",
+    "fr": "e|s|es|x|ment|ement|nt|ent|er|ez|ée|ées|é|és|ons|ais|ait",
+    "es": "s|es|o|a|os|as|mente|do|da|dos|das|r|n|ísimo|ísima",
+    "it": "i|e|o|a|mente|to|ta|ti|te|re|no",
+    "nl": "e|en|er|ere|st|ste|s|t",
+    "pt": "s|es|o|a|os|as|mente|do|da|dos|das|r|m",
+}
+SHORTEST_INFLECTED = 4
+
+
+def says(text: str, phrase: str, language: str = "en") -> bool:
+    """Tell whether `text` says `phrase` in any form: inflected, or disguised as `_readings` undoes it."""
     if UNSPACED.search(phrase):
         return contains(text, phrase)
-    needle = stems_of(phrase)
+    needle = words_of(phrase)
     if not needle:
         return phrase.strip() in text
-    return bool(places_of(needle, stems_of(text)) or places_of(needle, _stems_behind_digits(text)))
+    endings = INFLECTIONS.get(language.split("-", maxsplit=1)[0])
+    return any(_stands_in(needle, words, endings) for words in _readings(text))
+
+
+def _stands_in(needle: tuple[str, ...], words: tuple[str, ...], endings: str | None) -> bool:
+    if endings is None:
+        return bool(places_of(tuple(map(stem, needle)), tuple(map(stem, words))))
+    forms = _forms(needle, endings)
+    size = len(needle)
+    return any(
+        all(form.fullmatch(word) for form, word in zip(forms, words[start : start + size], strict=True))
+        for start in range(len(words) - size + 1)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _forms(needle: tuple[str, ...], endings: str) -> tuple[re.Pattern[str], ...]:
+    """Return what each word may look like: itself with an ending, or with its own last vowel replaced by one."""
+    return tuple(
+        re.compile(rf"{re.escape(word)}(?:{endings})?|{re.escape(word.rstrip('eoa'))}(?:{endings})")
+        if len(word) >= SHORTEST_INFLECTED
+        else re.compile(re.escape(word))
+        for word in needle
+    )
 
 
 @lru_cache(maxsize=4096)
-def _stems_behind_digits(text: str) -> tuple[str, ...]:
-    tokens = [token.strip('.,;:!?()"“”') for token in unmasked(text).split()]
-    letters = [token.translate(LETTERS_FOR_DIGITS) if re.search(r"[^\W\d_]", token) else token for token in tokens]
-    return tuple(found for letter in letters for found in stems_of(letter))
+def _readings(text: str) -> tuple[tuple[str, ...], ...]:
+    """Return the words of a text as it stands, and as it reads with the disguises of its words taken off."""
+    plain = unmasked(text)
+    seen = DRAWN_OUT.sub(r"\1", plain)
+    readings = {seen, BROKEN_WORD.sub("", seen)}
+    readings |= {_with_letters(one, table) for one in tuple(readings) for table in TABLES}
+    return tuple({words_of(one) for one in (plain, *readings)})
+
+
+TABLES = (LETTERS_FOR_DIGITS, OTHER_LETTERS_FOR_DIGITS)
+
+
+def _with_letters(text: str, table: dict[int, int]) -> str:
+    tokens = [token.strip('.,;:?()"“”') for token in text.split()]
+    return " ".join(token.translate(table) if re.search(r"[^\W\d_]", token) else token for token in tokens)

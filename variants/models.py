@@ -9,7 +9,9 @@ from django.db import models
 from django.utils import timezone
 
 from variants.brief import BriefSpec
-from variants.content import PageContent
+from variants.content import PageContent, genes
+from variants.directions import DirectionSpec
+from variants.patches import PatchContent, genes_of, is_patch
 
 MICRO_USD = Decimal(1_000_000)  # money is kept in whole millionths of a dollar: sums are exact on every database
 MOST_VARIANTS_PER_GENERATION = 500
@@ -113,6 +115,8 @@ class Nursery(models.Model):
     """The variants grown for one purpose from one brief, whether they are live or wait their turn."""
 
     brief = models.ForeignKey(Brief, on_delete=models.PROTECT, related_name="nurseries")
+    # What all its generations together may cost, and what of that is spent or set aside is in ModelCall.
+    budget_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "nurseries"
@@ -121,19 +125,57 @@ class Nursery(models.Model):
         return f"nursery {self.pk} of {self.brief}"
 
 
+class Direction(models.Model):
+    """A direction that pages of a nursery take: proposed by a writer, or put in by a person, who may change it."""
+
+    class Origin(models.TextChoices):
+        MODEL = "model", "proposed by the language model"
+        OFFLINE = "offline", "taken from the brief"
+        HAND = "hand", "written by hand"
+
+    class Weight(models.IntegerChoices):
+        NORMAL = 1, "as many pages as the others"
+        MORE = 2, "twice as many pages"
+        MOST = 4, "four times as many pages"
+
+    nursery = models.ForeignKey(Nursery, on_delete=models.CASCADE, related_name="directions")
+    number = models.PositiveIntegerField()  # 1, 2, 3 …: the order in which they take turns
+    angle = models.CharField(max_length=120)
+    insight = models.CharField(max_length=240, blank=True)
+    promise = models.CharField(max_length=240, blank=True)
+    proof = models.CharField(max_length=240, blank=True)
+    objection = models.CharField(max_length=240, blank=True)
+    weight = models.PositiveSmallIntegerField(choices=Weight.choices, default=Weight.NORMAL)
+    is_struck = models.BooleanField(default=False)
+    origin = models.CharField(max_length=7, choices=Origin.choices, default=Origin.HAND)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["number", "pk"]
+
+    def __str__(self) -> str:
+        return self.angle
+
+    def spec(self) -> DirectionSpec:
+        """Return the direction as validated data."""
+        return DirectionSpec.model_validate({name: getattr(self, name) for name in DirectionSpec.model_fields})
+
+
 class Generation(models.Model):
-    """One request for variants: what was asked, what came of it, what it cost."""
+    """One request for variants: what was asked, what came of it, what it cost. `requested` 0 asks for a plan alone."""
 
     class Status(models.TextChoices):
         QUEUED = "queued"
         RUNNING = "running"
         FINISHED = "finished"
         FAILED = "failed"
+        CANCELLED = "cancelled"
 
     nursery = models.ForeignKey(Nursery, on_delete=models.CASCADE, related_name="generations")
-    status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.QUEUED)
     requested = models.PositiveIntegerField(
-        validators=[MinValueValidator(1), MaxValueValidator(MOST_VARIANTS_PER_GENERATION)]
+        validators=[MinValueValidator(0), MaxValueValidator(MOST_VARIANTS_PER_GENERATION)]
     )
     accepted = models.PositiveIntegerField(default=0)
     duplicates = models.PositiveIntegerField(default=0)
@@ -161,7 +203,78 @@ class Generation(models.Model):
 
     @property
     def is_over(self) -> bool:
-        return self.status in {self.Status.FINISHED, self.Status.FAILED}
+        return self.status in {self.Status.FINISHED, self.Status.FAILED, self.Status.CANCELLED}
+
+    @property
+    def is_coming_in(self) -> bool:
+        """Whether it is cancelled and the answers that were asked for before are still awaited."""
+        return self.status == self.Status.CANCELLED and self.finished_at is None
+
+
+class ModelCall(models.Model):
+    """One request to the language model: what it was for and what it cost. The ledger that budgets are held by.
+
+    While it is under way, `cost_micro_usd` is the most that it can cost: what is set aside and what is spent are one
+    sum. When its bill is never known it stays at that, so a budget holds whatever happens.
+    """
+
+    class Purpose(models.TextChoices):
+        PLAN = "plan", "propose directions"
+        PAGE = "page", "write a page"
+        REPAIR = "repair", "put a page right"
+
+    class Outcome(models.TextChoices):
+        UNDER_WAY = "under way"
+        USED = "used", "answered"
+        UNUSABLE = "unusable", "answered, and could not be used"
+        REFUSED = "refused", "declined"
+        FAILED = "failed", "not answered"
+        LOST = "lost", "cut off; counted as if it cost the most it can"
+
+    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="calls")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    purpose = models.CharField(max_length=6, choices=Purpose.choices)
+    outcome = models.CharField(max_length=9, choices=Outcome.choices, default=Outcome.UNDER_WAY)
+    model = models.CharField(max_length=100)
+    prompt_version = models.CharField(max_length=20)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    cost_micro_usd = models.PositiveBigIntegerField()
+    asked_at = models.DateTimeField(default=timezone.now, editable=False)
+    ended_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["user", "asked_at"], name="calls_of_a_user_and_day"),  # the daily limit
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose}, {self.outcome}"
+
+    @property
+    def cost_usd(self) -> Decimal:
+        return self.cost_micro_usd / MICRO_USD
+
+
+class ImportedPage(models.Model):
+    """A page from elsewhere that stands for today's page; its variants are patches. What it says never changes."""
+
+    nursery = models.ForeignKey(Nursery, on_delete=models.CASCADE, related_name="imported_pages")
+    address = models.CharField(max_length=2000, blank=True)  # where it came from; empty if nobody said
+    source = models.BinaryField()  # as it is served, in UTF-8; without its scripts unless `keeps_scripts`
+    outline = models.JSONField()  # outline.py's Outline of `source`: ids and places stay, whatever a later reader finds
+    keeps_scripts = models.BooleanField(default=False)
+    allows_others = models.BooleanField(default=False)  # may load from other sites than the one it came from
+    remarks = models.JSONField(default=list)  # what its importer should know, in words
+    goals = models.JSONField(default=dict)  # {id of a link, button or form: key of the goal that it reaches}
+    imported_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    imported_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        permissions: ClassVar = [("import_scripts", "Can import pages with their own scripts")]
+
+    def __str__(self) -> str:
+        return self.address or f"imported page {self.pk}"
 
 
 class Variant(models.Model):
@@ -176,6 +289,7 @@ class Variant(models.Model):
         MODEL = "model", "language model"
         OFFLINE = "offline", "offline twin (formulas, not a model)"
         HAND = "hand", "written by hand"
+        IMPORT = "import", "imported page"
 
     nursery = models.ForeignKey(Nursery, on_delete=models.CASCADE, related_name="variants")
     number = models.PositiveIntegerField(editable=False)  # 1, 2, 3 … within the nursery; never reused
@@ -187,8 +301,13 @@ class Variant(models.Model):
     generation = models.ForeignKey(
         Generation, null=True, blank=True, on_delete=models.SET_NULL, related_name="variants"
     )
+    direction = models.ForeignKey(Direction, null=True, blank=True, on_delete=models.SET_NULL, related_name="variants")
+    model = models.CharField(max_length=100, blank=True)  # what wrote it, as the server names it
+    prompt_version = models.CharField(max_length=20, blank=True)
     parents = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="children")
     findings = models.JSONField(default=list, blank=True)
+    # The claims ledger: gates.Trace as JSON, one for each figure, promise, name … and what in the brief covers it.
+    traces = models.JSONField(default=list, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     reviewed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     reviewed_at = models.DateTimeField(null=True, editable=False)
@@ -211,3 +330,13 @@ class Variant(models.Model):
     def page(self) -> PageContent:
         """The content as a typed value; what is stored was validated when it was saved."""
         return PageContent.model_validate(self.content)
+
+    @property
+    def patch(self) -> PatchContent | None:
+        """The content of a variant of an imported page; None for others."""
+        return PatchContent.model_validate(self.content) if is_patch(self.content) else None
+
+    @property
+    def genes(self) -> dict[str, str]:
+        patch = self.patch
+        return genes(self.page) if patch is None else genes_of(patch)

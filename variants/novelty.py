@@ -1,107 +1,178 @@
-"""How alike two pages are, from 0 (nothing in common) to 1 (the same), and how many different pages a set holds.
+"""How alike two pages are, from 1 (the same) to 0 and less (no more than any two), and how many of a set differ.
 
-A page is compared gene by gene and the genes are weighted by how much of what a visitor notices they carry. Words are
-compared as sets of words (rapidfuzz's token_set_ratio, so that reordering hides nothing) and as sequences of letters
-(so that "analyse" and "analyze" do not count as different); the mean of the two is taken.
+Pages of one brief sell the same thing, so they all share words and facts. What counts is what sets each apart from
+the others: every text becomes a vector of its meaning (meaning.py), and what the pages of the set have in common is
+taken out before directions are compared. A paraphrase then points where its original points, however few words the two
+share, and another idea over the same facts points elsewhere.
 
-`Fingerprint` holds what a comparison needs, worked out once: n pages need n(n-1)/2 comparisons.
+Gene by gene:
+    promise   headline, offer framing (the text below it), and both together
+    proof     everything below: as a whole, and each benefit, step, figure, quotation, plan or answer beside the one
+              most like it on the other page, whatever the order; and the page as a whole
+
+A page repeats another when promise and proof are both alike: the lower of the two is the likeness. The same facts
+under another promise are a page of their own, and so is the same promise proved in another way. Angle, call to action
+and layout are left out on purpose: on labelled pages they told paraphrases from alternatives no better than chance
+(benchmarks/novelty.py), because a model repeats itself under any angle and in any dress.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from rapidfuzz import fuzz
-from rapidfuzz.distance import Indel
+import numpy as np
+from numpy.typing import NDArray
 
-from variants.content import Benefits, PageContent, texts
+from variants.brief import BriefSpec
+from variants.content import FAQ, Benefits, HowItWorks, PageContent, Pricing, Proof, Section
+from variants.meaning import Vector, unit, vector_of
 
-# Weights sum to 1. Two pages with the same words in another dress differ by the theme's and order's 0.15 at most, so
-# with the limit below they are duplicates; another headline alone (0.35) is enough to be a page of its own.
-WEIGHTS = {"headline": 0.35, "subheadline": 0.20, "benefits": 0.15, "body": 0.15, "order": 0.05, "theme": 0.10}
-CHEAPEST_FIRST = ("theme", "order", "headline", "subheadline", "benefits", "body")
+type Floats = NDArray[np.float32]
 
-# Chosen between the two neighbours a marketer would name: the same page with one word swapped in the headline
-# (above 0.9) and another headline over the same facts (below 0.8).
-DUPLICATE_LIMIT = 0.85
+# Chosen on the tuning half of tests/data/novelty; what it does on the other half is in docs/novelty.md.
+DUPLICATE_LIMIT: Final = 0.16
+# Above this two pages say the same in nearly the same words. Formulas cannot do better than that: asked again for
+# another idea they have none, so that of the offline twin's pages only such repeats are refused.
+SAME_WORDS_LIMIT: Final = 0.8
+# What the pages of a set have in common shows in their mean. Of few pages the mean is mostly the pages themselves, so
+# the brief, which they all draw on, counts as four pages, shortened because it does not hold all they have in common.
+# Without a brief one page that says nothing is added; sets of fewer than eight then seem more different than they are.
+PAGES_FOR_BRIEF: Final = 4.0
+HELD_BY_BRIEF: Final = 0.8
+
+HEADLINE, OFFER, PROMISE, PROOF, WHOLE = range(5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fingerprint:
+    """A page as vectors, worked out once."""
+
+    genes: Vector  # (5, dimensions): headline, offer, promise, proof, whole
+    points: Vector  # (points, dimensions): what the proof consists of; at least one row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
-    headline: str
-    subheadline: str
-    benefits: str
-    body: str
-    order: str
-    theme: tuple[str, str, str]
+class Match:
+    """The page of a set that another is most like."""
+
+    position: int
+    likeness: float
+    is_repeat: bool
 
 
 def fingerprint(content: PageContent) -> Fingerprint:
-    hero, theme = content.hero, content.theme
-    benefits = [item for section in content.sections if isinstance(section, Benefits) for item in section.items]
+    headline, offer = content.hero.headline, content.hero.subheadline
+    points = [point for section in content.sections for point in _points(section)]
+    promise = f"{headline} {offer}"
+    proof = " ".join(points)
     return Fingerprint(
-        headline=hero.headline.casefold(),
-        subheadline=hero.subheadline.casefold(),
-        benefits=" ".join(f"{item.title} {item.text}" for item in benefits).casefold(),
-        body=" ".join(words for _, words in texts(content)).casefold(),
-        order=" ".join(section.kind for section in content.sections),
-        theme=(theme.layout, theme.palette, theme.typography),
+        genes=np.stack([vector_of(text) for text in (headline, offer, promise, proof, f"{promise} {proof}")]),
+        points=np.stack([vector_of(point) for point in points or [""]]),
     )
 
 
-def similarity(one: PageContent, other: PageContent) -> float:
-    return likeness(fingerprint(one), fingerprint(other))
+def _points(section: Section) -> list[str]:
+    """Return what a section argues with, piece by piece."""
+    match section:
+        case Benefits():
+            return [f"{item.title} {item.text}" for item in section.items]
+        case HowItWorks():
+            return [f"{step.title} {step.text}" for step in section.steps]
+        case Proof():
+            figures = [f"{figure.value} {figure.label}" for figure in section.figures]
+            return [*figures, *(f"{quote.text} {quote.source}" for quote in section.quotes)]
+        case Pricing():
+            return [" ".join([plan.name, plan.price, *plan.features]) for plan in section.plans]
+        case FAQ():
+            return [f"{item.question} {item.answer}" for item in section.items]
+    return []
 
 
-def likeness(one: Fingerprint, other: Fingerprint) -> float:
-    """Return the similarity of two pages given by their fingerprints."""
-    return sum(weight * _part(name, one, other) for name, weight in WEIGHTS.items())
+class PageSet:
+    """Pages to compare others with, in the order they came."""
+
+    def __init__(
+        self, prints: Iterable[Fingerprint] = (), *, about: Vector | None = None, limit: float = DUPLICATE_LIMIT
+    ) -> None:
+        self._prints = list(prints)
+        self._about = about
+        self._limit = limit
+
+    def __len__(self) -> int:
+        return len(self._prints)
+
+    def add(self, print_: Fingerprint) -> None:
+        self._prints.append(print_)
+
+    def nearest(self, print_: Fingerprint) -> Match | None:
+        """Return the page most like this one; None when there is none yet."""
+        if not self._prints:
+            return None
+        likeness = _rows([print_, *self._prints], self._about, first=1)[0, 1:]
+        position = int(likeness.argmax())
+        likeness_there = float(likeness[position])
+        return Match(position=position, likeness=likeness_there, is_repeat=likeness_there >= self._limit)
 
 
-def _part(name: str, one: Fingerprint, other: Fingerprint) -> float:
-    if name == "theme":
-        return sum(mine == yours for mine, yours in zip(one.theme, other.theme, strict=True)) / len(one.theme)
-    if name == "order":
-        return float(one.order == other.order)
-    return _alike(getattr(one, name), getattr(other, name))
+def matrix(prints: Sequence[Fingerprint], *, about: Vector | None = None) -> Floats:
+    """Return the likeness of each page of a set to each: (pages, pages), symmetric."""
+    if not prints:
+        return np.zeros((0, 0), dtype=np.float32)
+    return _rows(prints, about, first=len(prints))
 
 
-def _repeats(one: Fingerprint, other: Fingerprint) -> bool:
-    """Tell whether two pages reach the limit.
-
-    Optimization: parts are compared from the cheapest on, and no further than the limit can still be reached. Most
-    pairs are told apart by theme and headline, a tenth of the whole comparison.
-    """
-    reachable = 1.0
-    for name in CHEAPEST_FIRST:
-        reachable -= WEIGHTS[name] * (1 - _part(name, one, other))
-        if reachable < DUPLICATE_LIMIT:
-            return False
-    return True
-
-
-def _alike(one: str, other: str) -> float:
-    if one == other:
-        return 1.0
-    by_words = fuzz.token_set_ratio(one, other) / 100
-    return (by_words + Indel.normalized_similarity(one, other)) / 2
+def _rows(prints: Sequence[Fingerprint], about: Vector | None, *, first: int) -> Floats:
+    """Return the likeness of the first pages to all of them: (first, pages)."""
+    genes = _set_apart(np.stack([print_.genes for print_ in prints]), about)
+    alike = np.einsum("igd,jgd->gij", genes[:first], genes, optimize=True)
+    sizes = np.array([len(print_.points) for print_ in prints])
+    points = _set_apart(np.concatenate([print_.points for print_ in prints]), about)
+    proof = (alike[PROOF] + _pointwise(points, sizes, first) + alike[WHOLE]) / 3
+    # A page that proves nothing is told by a few words, and any two nouns may reach the limit by chance. There both
+    # halves of the promise must be alike, and the cube asks for a likeness of 0.54 where 0.16 would do, and keeps 1.
+    has_proof = genes[:, PROOF].any(axis=1)
+    proof = np.where(has_proof[:first, None] & has_proof[None], proof, np.minimum(alike[HEADLINE], alike[OFFER]) ** 3)
+    promise = (alike[HEADLINE] + alike[OFFER] + alike[PROMISE]) / 3
+    return np.asarray(np.minimum(promise, proof))
 
 
-def is_duplicate(candidate: PageContent, others: Sequence[PageContent]) -> int | None:
-    """Return the position of the first page in `others` that `candidate` repeats, None when it repeats none."""
-    return repeated(fingerprint(candidate), [fingerprint(other) for other in others])
+def _set_apart(vectors: Vector, about: Vector | None) -> Vector:
+    """Take out what the rows have in common, gene by gene; rows of zeros stay zeros."""
+    weight = 1.0 if about is None else PAGES_FOR_BRIEF
+    known = 0.0 if about is None else about * np.float32(weight * HELD_BY_BRIEF)
+    common = (vectors.sum(axis=0) + known) / np.float32(len(vectors) + weight)
+    return unit(np.where(vectors.any(axis=-1, keepdims=True), vectors - common, np.float32(0)))
 
 
-def repeated(candidate: Fingerprint, others: Sequence[Fingerprint]) -> int | None:
-    """`is_duplicate` for pages given by their fingerprints."""
-    found = (position for position, other in enumerate(others) if _repeats(candidate, other))
-    return next(found, None)
+def _pointwise(points: Vector, sizes: NDArray[np.int64], first: int) -> Floats:
+    """Return how well the points of two pages answer each other: the mean over both of each point's best match."""
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    mine = int(sizes[:first].sum())
+    alike = points[:mine] @ points.T
+    there = np.maximum.reduceat(alike, starts, axis=1)
+    back = np.maximum.reduceat(alike, starts[:first], axis=0)
+    there = np.add.reduceat(there, starts[:first], axis=0) / sizes[:first, None]
+    back = np.add.reduceat(back, starts, axis=1) / sizes
+    return np.asarray((there + back) / 2)
 
 
-def distinct_count(contents: Iterable[PageContent]) -> int:
+def about(brief: BriefSpec) -> Vector:
+    """Return what all pages of a brief are about."""
+    return vector_of(" ".join([brief.product, brief.audience, brief.offer, *(fact.text for fact in brief.facts)]))
+
+
+def groups(alike: Floats, *, limit: float = DUPLICATE_LIMIT) -> list[int]:
+    """Return for each page of a likeness matrix the position of the first one that it repeats, or its own."""
+    leaders: list[int] = []
+    for page in range(len(alike)):
+        known = [other for other in dict.fromkeys(leaders) if alike[page, other] >= limit]
+        leaders.append(max(known, key=lambda other: alike[page, other]) if known else page)
+    return leaders
+
+
+def distinct_count(
+    contents: Iterable[PageContent], brief: BriefSpec | None = None, *, limit: float = DUPLICATE_LIMIT
+) -> int:
     """Return how many of the pages are left when each that repeats an earlier one is dropped."""
-    kept: list[Fingerprint] = []
-    for content in contents:
-        print_ = fingerprint(content)
-        if repeated(print_, kept) is None:
-            kept.append(print_)
-    return len(kept)
+    alike = matrix([fingerprint(content) for content in contents], about=about(brief) if brief else None)
+    return len(set(groups(alike, limit=limit)))

@@ -4,7 +4,7 @@ It is not a model and says so wherever its pages are shown. It knows nothing but
 sentence of the brief, whole; between them stand neutral phrases that claim nothing. Nothing is cut inside a clause:
 where a text is too long for its place, a shorter one takes the place.
 
-    brief + direction ──▶ Material (clauses sorted by length and topic) ──▶ hero ──▶ sections ──▶ PageContent
+    brief + turn ──▶ Material (clauses sorted by length and topic) ──▶ hero ──▶ sections ──▶ PageContent
 
 The same brief and direction give the same page. Pages differ in angle, approach, headline, subheadline, the facts
 they show and their order, the sections and their order, layout, palette and typography.
@@ -28,23 +28,20 @@ from variants.content import (
     FormSection,
     Hero,
     HowItWorks,
-    Layout,
     Meta,
     PageContent,
-    Palette,
     Proof,
     Question,
     Section,
     Step,
-    Theme,
-    Typography,
     texts,
 )
+from variants.directions import APPROACHES, DEFAULT_ANGLES, DirectionSpec, Turn
 from variants.gates import is_forbidden
 from variants.matching import contains, words_of
-from variants.prompts import APPROACHES, Direction
 from variants.wording import (
     GENERAL,
+    LOWERABLE,
     PRICE_QUESTION,
     audience_phrase,
     clipped,
@@ -65,12 +62,9 @@ from variants.wording import (
 )
 
 MODEL_NAME = "offline twin"
-LAYOUTS: tuple[Layout, ...] = ("split", "spotlight", "editorial", "ledger")
-PALETTES: tuple[Palette, ...] = ("brand", "ink", "forest", "dusk", "clay", "ocean")
-TYPEFACES: tuple[Typography, ...] = ("grotesk", "serif", "humanist", "mono")
-
 HEADLINE, SUBHEADLINE, TITLE, TEXT, LABEL = 90, 240, 60, 240, 90
 QUESTION, ANSWER, BROWSER_TITLE, DESCRIPTION, EYEBROW, NOTE, FORM_NOTE = 140, 600, 70, 160, 60, 120, 160
+PART = 240  # of a direction
 FEWEST_BENEFITS, MOST_BENEFITS, MOST_FIGURES = 2, 6, 4
 
 # Headlines that hold an angle. {a} is the angle as a phrase within a sentence, {A} the same at a sentence's start,
@@ -193,46 +187,106 @@ class Material:
     """A brief taken apart, for one page."""
 
     brief: BriefSpec
-    direction: Direction
+    turn: Turn
     product: str  # the product's name
     audience: str  # as it follows "for"; empty when the brief's words do not fit there
     facts: tuple[str, ...]  # whole sentences; every page starts with another one
-    lap: int  # how often this angle met this approach before
 
     @property
     def is_english(self) -> bool:
         return speaks(self.brief.language)
 
+    @property
+    def lap(self) -> int:
+        """How often this direction met this approach before."""
+        return self.turn.round // len(APPROACHES)
+
+    @property
+    def angle(self) -> str:
+        return self.turn.direction.angle
+
+    @property
+    def says_angle(self) -> bool:
+        """Whether the angle is words for a reader; the default ones are notes for a writer."""
+        return self.angle not in DEFAULT_ANGLES
+
     def choose(self, options: Sequence[str], what: str) -> str:
         """Return one of `options` that says nothing forbidden: each lap another, from a start the brief decides."""
         allowed = [option for option in options if not is_forbidden(option, self.brief)] or list(options)
-        start = stable_hash(f"{self.brief.product}|{self.direction.angle}|{self.direction.approach.name}|{what}")
+        start = stable_hash(f"{self.brief.product}|{self.angle}|{self.turn.approach.name}|{what}")
         return allowed[(start + self.lap) % len(allowed)]
+
+    @property
+    def is_on_fact(self) -> bool:
+        """Whether the direction is a fact of the brief, told as such."""
+        proof = self.turn.direction.proof
+        return proof is not None and self.angle == _lead(proof, self.product, english=True)
 
     def clip(self, text: str, limit: int) -> str:
         return clipped(text, limit, english=self.is_english)
 
 
-def compose(brief: BriefSpec, direction: Direction, *, brand: str = "", images: Sequence[str] = ()) -> PageContent:
-    """Return the page for `direction`."""
-    material = _material(brief, direction, brand)
+def propose(brief: BriefSpec, count: int) -> list[DirectionSpec]:
+    """Return directions in the brief's own words: one for each angle, then for facts that can lead a page."""
+    is_english = speaks(brief.language)
+    facts = [sentence(fact.text) for fact in brief.facts if not is_forbidden(fact.text, brief)]
+    product = product_name(brief, "")
+    leads = [(clause, fact) for fact in facts if (clause := _lead(fact, product, english=is_english))]
+    angles = [(angle, _nearest(angle, facts)) for angle in brief.angles or DEFAULT_ANGLES]
+    known = {angle.casefold() for angle, _ in angles}
+    chosen = [*angles, *((clause, fact) for clause, fact in leads if clause.casefold() not in known)]
+    most = max(count, len(brief.angles))  # what a person asked for is never left out
+    return [_direction(brief, angle, proof, english=is_english) for angle, proof in chosen[:most]]
+
+
+def _direction(brief: BriefSpec, angle: str, proof: str | None, *, english: bool) -> DirectionSpec:
+    return DirectionSpec(
+        angle=angle,
+        insight=clipped(sentences(brief.audience)[0], PART, english=english),
+        promise=clipped(sentence(brief.offer), PART, english=english),
+        proof=clipped(proof, PART, english=english) if proof else None,
+        objection=topic_of(proof).question if proof and english else None,
+    )
+
+
+def _lead(fact: str, product: str, *, english: bool, limit: int = EYEBROW) -> str | None:
+    """Return the clause of a fact that a page can be about; a price is no promise, and "it" names nothing.
+
+    A direction's angle stands above the headline where it is not in it, so it may not be longer than that.
+    """
+    clause = named_clause(fact, limit, product) if english else head_clause(fact, limit, english=False)
+    if clause is None or POINTS_BACK.search(clause) or topic_of(clause).question == PRICE_QUESTION:
+        return None
+    return clause
+
+
+def _nearest(angle: str, facts: Sequence[str]) -> str | None:
+    """Return the fact that shares most words with the angle; None when none shares any."""
+    words = set(words_of(angle)) - LOWERABLE
+    shared = [len(words & set(words_of(fact))) for fact in facts]
+    return facts[shared.index(max(shared))] if any(shared) else None
+
+
+def compose(brief: BriefSpec, turn: Turn, *, brand: str = "", images: Sequence[str] = ()) -> PageContent:
+    """Return the page for `turn`."""
+    material = _material(brief, turn, brand)
     write = _english_sections if material.is_english else _foreign_sections
     hero = _hero(material, images)
     content = PageContent(
-        angle=direction.angle,
+        angle=material.angle,
         meta=Meta(
             title=_browser_title(material, hero.headline),
             description=material.clip(sentences(brief.product)[0], DESCRIPTION),
         ),
-        theme=_theme(direction.index),
+        theme=turn.theme,
         sections=[hero, *write(material)],
     )
     return _with_required_words(content, brief)
 
 
 def _browser_title(material: Material, headline: str) -> str:
-    product, angle = material.product, upper_first(without_stop(material.direction.angle))
-    own = [f"{angle} | {product}"] if material.brief.angles else []
+    product, angle = material.product, upper_first(without_stop(material.angle))
+    own = [f"{angle} | {product}"] if material.says_angle else []
     both = [] if product.casefold() in headline.casefold() else [f"{without_stop(headline)} | {product}"]
     options = [*both, without_stop(headline), *own, product]
     return next(option for option in options if len(option) <= BROWSER_TITLE)
@@ -243,29 +297,26 @@ def stable_hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 
-def _material(brief: BriefSpec, direction: Direction, brand: str) -> Material:
+def _material(brief: BriefSpec, turn: Turn, brand: str) -> Material:
     known = [sentence(fact.text) for fact in brief.facts if not is_forbidden(fact.text, brief)]
     facts = known or sentences(brief.product)
     # Scattered rather than counted through: steps of one size fall in with the turns of angles and approaches.
-    first = stable_hash(f"fact|{direction.index}") % len(facts)
-    turn = direction.index // max(1, len(brief.angles))
+    first = stable_hash(f"fact|{turn.index}") % len(facts)
     return Material(
         brief=brief,
-        direction=direction,
+        turn=turn,
         product=product_name(brief, brand),
         audience=audience_phrase(brief.audience, EYEBROW - len("For ")) or "",
-        facts=tuple(facts[first:] + facts[:first]),
-        lap=turn // len(APPROACHES),
+        facts=_with_proof([*facts[first:], *facts[:first]], turn),
     )
 
 
-def _theme(index: int) -> Theme:
-    # 4, 6 and 4 options: walking them at different speeds visits every combination before any comes back.
-    return Theme(
-        layout=LAYOUTS[index % len(LAYOUTS)],
-        palette=PALETTES[(index + index // len(PALETTES)) % len(PALETTES)],
-        typography=TYPEFACES[(index // len(LAYOUTS) + index // 3) % len(TYPEFACES)],
-    )
+def _with_proof(facts: list[str], turn: Turn) -> tuple[str, ...]:
+    """Put the direction's own proof first, every other time: a set of pages that all open alike tells little."""
+    proof = turn.direction.proof
+    if proof not in facts or turn.round % 2:
+        return tuple(facts)
+    return (proof, *(fact for fact in facts if fact != proof))
 
 
 # The hero
@@ -274,7 +325,7 @@ def _theme(index: int) -> Theme:
 def _hero(material: Material, images: Sequence[str]) -> Hero:
     headline = _headline(material)
     eyebrow = _eyebrow(material, headline)
-    index = material.direction.index
+    index = material.turn.index
     return Hero(
         eyebrow=eyebrow,
         headline=headline,
@@ -291,7 +342,7 @@ def _headline(material: Material) -> str:
 
 
 def _foreign_headlines(material: Material) -> list[str]:
-    own = [material.direction.angle] if material.direction.angle in material.brief.angles else []
+    own = [material.angle] if material.says_angle else []
     texts = [*own, *sentences(material.brief.offer), *sentences(material.brief.product), *material.facts]
     clauses = [head_clause(text, HEADLINE, english=False) for text in texts]
     headlines = [upper_first(clause) for clause in clauses if clause]
@@ -304,17 +355,16 @@ POINTS_BACK = re.compile(r"\b(?:it|its|they|them|their|this|these|also)\b", re.I
 
 def _headlines(material: Material) -> list[str]:
     """Return the headlines of an approach: those on the angle first, then those on the page's first fact."""
-    angle, approach = without_stop(material.direction.angle), material.direction.approach.name
+    angle, approach = without_stop(material.angle), material.turn.approach.name
     words = {"A": upper_first(angle), "a": lower_first(angle), "p": material.product}
-    # Without angles in the brief, the direction's is a note for a writer, not words for a reader.
-    on_angle = [form.format(**words) for form in _angle_headlines(angle)[approach]] if material.brief.angles else []
+    on_angle = [form.format(**words) for form in _angle_headlines(angle)[approach]] if material.says_angle else []
+    if material.is_on_fact:
+        on_angle = _filled(FACT_HEADLINES[approach], material.angle, material)
     if approach == "offer":
         offer = head_clause(sentences(material.brief.offer)[0], HEADLINE - 30)
         on_angle += _filled(OFFER_HEADLINES, offer, material)
-    fact = named_clause(material.facts[0], HEADLINE, material.product)
-    # A price is no promise, and what points back needs something before it.
-    leads = fact is not None and not POINTS_BACK.search(fact) and topic_of(fact).question != PRICE_QUESTION
-    on_fact = _filled(FACT_HEADLINES[approach], fact if leads else None, material)
+    fact = _lead(material.facts[0], material.product, english=True, limit=HEADLINE)
+    on_fact = _filled(FACT_HEADLINES[approach], fact, material) if fact != material.angle else []
     return [headline for pair in zip_longest(on_angle, on_fact) for headline in pair if headline]
 
 
@@ -337,14 +387,12 @@ def _filled(forms: Sequence[str], words: str | None, material: Material) -> list
 
 def _eyebrow(material: Material, headline: str) -> str | None:
     """Return the angle when the headline leaves it out, else a word on what this is or for whom."""
-    angle = upper_first(without_stop(material.direction.angle))
-    if material.brief.angles and angle.casefold() not in headline.casefold():
+    angle = upper_first(without_stop(material.angle))
+    if material.says_angle and angle.casefold() not in headline.casefold():
         return angle if len(angle) <= EYEBROW else None
     if not material.is_english:
         return None
-    forms = [
-        form for form in EYEBROWS[material.direction.approach.name] if material.audience or "{audience}" not in form
-    ]
+    forms = [form for form in EYEBROWS[material.turn.approach.name] if material.audience or "{audience}" not in form]
     options = [form.format(p=material.product, audience=material.audience) for form in forms]
     fitting = [option for option in options if len(option) <= EYEBROW and option.casefold() not in headline.casefold()]
     return material.choose(fitting, "eyebrow") if fitting else None
@@ -359,7 +407,7 @@ def _subheadline(material: Material, headline: str) -> str:
         "question": (first, second), "proof": (second, product), "features": (product, second),
         "objection": (first, offer), "offer": (offer, first),
     }  # fmt: skip
-    lead, follow = pairs[material.direction.approach.name]
+    lead, follow = pairs[material.turn.approach.name]
     candidates = [lead, follow] if material.lap % 2 == 0 else [follow, lead]
     if material.is_english:
         candidates = [named(text, material.product) for text in candidates]
@@ -388,23 +436,23 @@ def _english_sections(material: Material) -> list[Section]:
         "faq": _faq(material),
         "proof": _proof(material),
     }
-    order = material.choose(ORDERS[material.direction.approach.name], "order").split()
+    order = material.choose(ORDERS[material.turn.approach.name], "order").split()
     middle = [part for name in order if (part := parts[name]) is not None]
     # The steps end in the offer already.
     closing = _closing(material, offer="" if "steps" in order else sentence(material.brief.offer))
-    if material.direction.approach.name == "offer" and isinstance(closing, FormSection):
+    if material.turn.approach.name == "offer" and isinstance(closing, FormSection):
         return [closing, *middle]
     return [*middle, closing]
 
 
 def _benefits(material: Material) -> Benefits | None:
-    size = min(3 + material.direction.index % 4, MOST_BENEFITS, len(material.facts))
+    size = min(3 + material.turn.index % 4, MOST_BENEFITS, len(material.facts))
     if size < FEWEST_BENEFITS:
         return None
     items: list[Benefit] = []
     for fact in material.facts[:size]:
         items.append(_benefit(fact, {item.title for item in items}, material))
-    return Benefits(title=material.choose(BENEFIT_TITLES[material.direction.approach.name], "benefits"), items=items)
+    return Benefits(title=material.choose(BENEFIT_TITLES[material.turn.approach.name], "benefits"), items=items)
 
 
 def _benefit(fact: str, taken: set[str], material: Material) -> Benefit:
@@ -425,7 +473,7 @@ def _steps(material: Material) -> HowItWorks | None:
         Step(title=action.label, text=begin if len(begin) <= TEXT else "The form is on this page."),
         Step(title="Get what you came for", text=material.clip(sentence(material.brief.offer), TEXT)),
     ]
-    if material.direction.index % 2 and material.facts:
+    if material.turn.index % 2 and material.facts:
         steps.append(Step(title="See it for yourself", text=material.clip(material.facts[-1], TEXT)))
     return HowItWorks(title=material.choose(STEP_TITLES, "steps"), steps=steps)
 
@@ -440,7 +488,7 @@ def _faq(material: Material) -> FAQ:
     asked = {"What do I get?"}
     for fact in reversed(material.facts):
         question = topic_of(fact).question
-        if question not in asked and len(items) < 3 + material.direction.index % 3:
+        if question not in asked and len(items) < 3 + material.turn.index % 3:
             asked.add(question)
             items.append(Question(question=question, answer=fact))
     subject = material.product if material.product in material.brief.product else "this"
@@ -473,7 +521,7 @@ def _foreign_sections(material: Material) -> list[Section]:
         Benefit(
             icon=topic_of(fact).icon, title=material.clip(without_stop(fact), TITLE), text=material.clip(fact, TEXT)
         )
-        for fact in material.facts[: 2 + material.direction.index % 5]
+        for fact in material.facts[: 2 + material.turn.index % 5]
     ]
     if len(items) >= FEWEST_BENEFITS:
         sections.append(Benefits(title=material.clip(without_stop(sentences(brief.product)[0]), HEADLINE), items=items))

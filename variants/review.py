@@ -8,7 +8,8 @@ Each step is one conditional UPDATE, so of two people who decide at once, one wi
 Approval looks at the page afresh: the brief may have changed since the page was written.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -16,9 +17,13 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from variants.claims import Trace
 from variants.content import PageContent
-from variants.gates import Finding, examine, is_blocked
-from variants.models import Generation, Image, Nursery, Variant
+from variants.gates import Finding, examine, examine_copy, is_blocked, traces, traces_of_copy
+from variants.likeness import NOVELTY, repeat_of
+from variants.models import Direction, Generation, Image, ImportedPage, Nursery, Variant
+from variants.outline import PageText, outline_from_json
+from variants.patches import BadPatch, PatchContent, copy_of, is_patch, patch_of
 
 LONGEST_NAME = 120
 
@@ -55,13 +60,17 @@ def add_variant(
     origin: Variant.Origin = Variant.Origin.HAND,
     by: Person = None,
     generation: Generation | None = None,
+    direction: Direction | None = None,
+    model: str = "",
+    prompt_version: str = "",
 ) -> Variant:
     """Store a page as a draft with its findings; pydantic's ValidationError names every fault of the content.
 
     `by` is who typed it in; nobody has reviewed it yet.
     """
-    page = PageContent.model_validate(dict(content))
-    findings = findings_of(page, nursery)
+    page = content_of(content, nursery)
+    # A generated page was compared with all others before it came here.
+    judged = judge(page, nursery) if generation else _compared(judge(page, nursery), page, nursery)
     with transaction.atomic():
         # Race: two writers of one nursery wait for each other here, so that numbers never collide.
         Nursery.objects.select_for_update().get(pk=nursery.pk)
@@ -71,20 +80,82 @@ def add_variant(
         return Variant.objects.create(
             nursery=nursery,
             number=last + 1,
-            name=(name or page.hero.headline)[:LONGEST_NAME],
+            name=(name or _headline(page))[:LONGEST_NAME],
             content=page.model_dump(mode="json"),
             is_control=is_control,
             origin=origin,
             generation=generation,
+            direction=direction,
+            model=model[:100],
+            prompt_version=prompt_version,
             created_by=by,
-            findings=[finding.as_dict() for finding in findings],
+            **judged.stored,
         )
 
 
-def findings_of(page: PageContent, nursery: Nursery) -> list[Finding]:
+def content_of(content: Mapping[str, Any], nursery: Nursery) -> PageContent | PatchContent:
+    """Return the content as a typed value. Raise pydantic's ValidationError or BadPatch, which name every fault."""
+    if not is_patch(content):
+        return PageContent.model_validate(dict(content))
+    page, words = content.get("page"), content.get("texts", {})
+    found = nursery.imported_pages.filter(pk=page).first() if isinstance(page, int) else None
+    if found is None:
+        raise BadPatch({"page": f"There is no imported page {page!r} here."})
+    if not isinstance(words, Mapping) or not all(isinstance(said, str) for said in words.values()):
+        raise BadPatch({"texts": "Give the new words by the id of the text they replace."})
+    angle = str(content.get("angle") or "Other words on today's page")
+    return patch_of(found.pk, page_texts(found), words, angle=angle)
+
+
+def page_texts(page: ImportedPage) -> tuple[PageText, ...]:
+    return outline_from_json(page.outline).texts
+
+
+def _headline(page: PageContent | PatchContent) -> str:
+    return page.headline if isinstance(page, PatchContent) else page.hero.headline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the gates say of a page: what is wrong with it, and what in the brief its claims rest on."""
+
+    findings: Sequence[Finding] = ()
+    traces: Sequence[Trace] = ()
+
+    @property
+    def stored(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the columns that keep it."""
+        return {
+            "findings": [finding.as_dict() for finding in self.findings],
+            "traces": [asdict(trace) for trace in self.traces],
+        }
+
+
+def _judge_patch(patch: PatchContent, nursery: Nursery) -> Judgement:
+    """Look at what a patch changes. What today's page says is its owner's business, and is there already."""
+    if not patch.texts:
+        return Judgement()
+    shown = page_texts(nursery.imported_pages.get(pk=patch.page))
+    changed, whole = copy_of(patch, shown, is_whole=False), copy_of(patch, shown, is_whole=True)
+    spec = nursery.brief.spec()
+    return Judgement(findings=examine_copy(changed, whole, spec), traces=traces_of_copy(changed, spec))
+
+
+def judge(page: PageContent | PatchContent, nursery: Nursery) -> Judgement:
+    if isinstance(page, PatchContent):
+        return _judge_patch(page, nursery)
     brief = nursery.brief
+    spec, brand = brief.spec(), brief.brand
     images = set(Image.objects.filter(brand_id=brief.brand_id).values_list("name", flat=True))
-    return examine(page, brief.spec(), images)
+    colours = (brand.primary_colour, brand.accent_colour)
+    return Judgement(findings=examine(page, spec, images, colours=colours), traces=traces(page, spec))
+
+
+def _compared(judged: Judgement, page: PageContent | PatchContent, nursery: Nursery, own: int = 0) -> Judgement:
+    """Add a remark when the page says what another of the nursery says; `own` is the variant that it belongs to."""
+    if isinstance(page, PatchContent):
+        return judged
+    return replace(judged, findings=[*judged.findings, *repeat_of(page, nursery, besides=own)])
 
 
 def approve(variant: Variant, by: Person) -> Variant:
@@ -94,12 +165,14 @@ def approve(variant: Variant, by: Person) -> Variant:
         return variant
     if variant.status == Variant.Status.REJECTED:
         raise WrongVariantStatus(f"“{variant.name}” is rejected; edit it to make it a draft again")
-    findings = findings_of(variant.page, variant.nursery)
-    stored = [finding.as_dict() for finding in findings]
-    if is_blocked(findings):
-        Variant.objects.filter(pk=variant.pk, content=variant.content).update(findings=stored)
-        raise Blocked(finding for finding in findings if finding.blocks)
-    return _move(variant, {Variant.Status.DRAFT}, Variant.Status.APPROVED, by=by, findings=stored)
+    judged = judge(variant.patch or variant.page, variant.nursery)
+    # Optimization: what it repeats was found when it came; to compare each of 500 with all again would take minutes.
+    repeats = [Finding(**finding) for finding in variant.findings if finding["gate"] == NOVELTY]
+    judged = replace(judged, findings=[*judged.findings, *repeats])
+    if is_blocked(judged.findings):
+        Variant.objects.filter(pk=variant.pk, content=variant.content).update(**judged.stored)
+        raise Blocked(finding for finding in judged.findings if finding.blocks)
+    return _move(variant, {Variant.Status.DRAFT}, Variant.Status.APPROVED, by=by, **judged.stored)
 
 
 def reject(variant: Variant, by: Person, *, is_live: bool = False) -> Variant:
@@ -116,9 +189,9 @@ def edit(variant: Variant, content: Mapping[str, Any], by: Person, *, is_live: b
     """Replace the content; the variant is a draft again. The caller knows whether visitors see it."""
     if is_live:
         raise LiveVariant(f"“{variant.name}” is live and cannot be edited; add a new variant instead")
-    page = PageContent.model_validate(dict(content))
-    findings = [finding.as_dict() for finding in findings_of(page, variant.nursery)]
-    new = {"content": page.model_dump(mode="json"), "findings": findings}
+    page = content_of(content, variant.nursery)
+    judged = _compared(judge(page, variant.nursery), page, variant.nursery, own=variant.pk)
+    new = {"content": page.model_dump(mode="json"), **judged.stored}
     return _move(variant, set(Variant.Status), Variant.Status.DRAFT, by=by, **new)
 
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from variants import generation
+from variants import generation, lease, ledger
 
 LONGEST_SECONDS = (
     int(generation.LONGEST_RUN.total_seconds()) + 180
@@ -17,7 +17,8 @@ def generate(generation_id: int) -> None:
 
 @shared_task(ignore_result=True, acks_late=True, time_limit=30)
 def rescue() -> None:
-    """Hand generations whose worker died to another one."""
-    for generation_id in generation.stalled():
+    """Hand generations whose worker died to another one, and enter what nobody will settle any more."""
+    for generation_id in lease.stalled():
         # Overtaken by the next rescue, so that a busy worker does not find a heap of these.
-        generate.apply_async((generation_id,), expires=generation.LEASE.total_seconds())
+        generate.apply_async((generation_id,), expires=lease.LEASE.total_seconds())
+    ledger.lose(ledger.orphans(silent_for=lease.LEASE))

@@ -35,8 +35,8 @@ class PercentField(forms.DecimalField):
         super().__init__(
             widget=UnfoldAdminDecimalFieldWidget({"step": "any", "class": "gh-percent"}),
             validators=[  # Django formats these messages, hence the two signs
-                MinValueValidator(least, f"Write at least {least * PERCENT:g} %%."),
-                MaxValueValidator(most, f"Write at most {most * PERCENT:g} %%."),
+                MinValueValidator(least, f"Write at least {least * PERCENT:g}%%."),
+                MaxValueValidator(most, f"Write at most {most * PERCENT:g}%%."),
             ],
             **kwargs,
         )

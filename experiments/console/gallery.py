@@ -11,15 +11,21 @@ from experiments.console.overview import OVER, seen_by_all
 from experiments.console.previews import preview_url
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
 from variants.models import Variant
+from variants.patches import is_patch
 
 PLACE_WORDS = {
     "headline": "headline", "subheadline": "text under the headline", "call_to_action": "button", "title": "title",
     "text": "text", "description": "description", "answer": "answer", "question": "question", "note": "small print",
 }  # fmt: skip
 ARM_WORDS = {
-    "live": "live", "waiting": "waits its turn", "retired": "retired",
+    "live": "live", "held": "waits for the proof round", "waiting": "waits its turn", "retired": "retired",
+    "paused": "stopped",
     "all": "everyone sees it", "none": "no longer shown", "never": "was never shown",
 }  # fmt: skip
+
+
+LEFT = frozenset({"retired", "paused"})  # of ARM_WORDS: gets no new visitors any more
+GROUPS = ("control", "live", "held", "to come", "rejected", "left")  # of the gallery, once the experiment runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +36,16 @@ class Remark:
     words: str
     reason: str
     blocks: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What in the brief covers a claim of the page, for a reader."""
+
+    where: str
+    words: str
+    fact: str  # such as "fact 3"
+    text: str  # what stands there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +61,7 @@ class Card:
     headline: str
     angle: str
     remarks: tuple[Remark, ...]
+    traces: tuple[Trace, ...]
     preview: str
     arm: str = ""  # how it is shown, if the experiment has started with it: a key of ARM_WORDS
     arm_words: str = ""
@@ -57,8 +74,56 @@ class Card:
         return self.conversions / self.visitors if self.visitors else None
 
     @property
+    def is_left(self) -> bool:
+        """Whether new visitors are not sent to it any more: such cards are folded away."""
+        return self.arm in LEFT
+
+    @property
     def is_blocked(self) -> bool:
         return any(remark.blocks for remark in self.remarks)
+
+
+def in_order(experiment: Experiment, variants: QuerySet[Variant]) -> list[int]:
+    """Return the ids of the variants as the gallery shows them.
+
+    Before the start as they were made; then the control, the others that are live, the best first, those to look at,
+    and last those that left.
+    """
+    if experiment.status == Experiment.Status.DRAFT:
+        return list(variants.values_list("pk", flat=True))
+    latest = experiment.allocations.exclude(probability_best={}).last()
+    best = latest.probability_best if latest else {}
+    counts = _counts(experiment)
+
+    def place(variant: Variant) -> tuple[int, float, float, int]:
+        arm: Arm | None = getattr(variant, "arm", None)
+        visitors, reached = (counts.get((arm.pk, what), 0) for what in (True, False)) if arm else (0, 0)
+        probability = best.get(arm.key, 0.0) if arm else 0.0
+        return _group(experiment, variant, arm), -probability, -reached / max(visitors, 1), variant.number
+
+    return [
+        variant.pk
+        for variant in sorted(variants.select_related("arm").defer("content", "findings", "traces"), key=place)
+    ]
+
+
+def _group(experiment: Experiment, variant: Variant, arm: Arm | None) -> int:
+    """Return where in the gallery a variant stands once the experiment has started."""
+    if arm is not None and arm.status in LEFT:
+        return GROUPS.index("left")
+    if arm is None and variant.status == Variant.Status.REJECTED:
+        return GROUPS.index("rejected")
+    if variant.is_control:
+        return GROUPS.index("control")
+    if arm is None or arm.status == Arm.Status.WAITING:
+        return GROUPS.index("to come")
+    return GROUPS.index("held" if _is_held(experiment, arm) else "live")
+
+
+def _is_held(experiment: Experiment, arm: Arm) -> bool:
+    """Whether new visitors do not see a live arm because of a proof round of another."""
+    in_proof = experiment.proof_arm_id is not None and experiment.status == Experiment.Status.RUNNING
+    return in_proof and arm.status == Arm.Status.LIVE and not arm.is_control and arm.pk != experiment.proof_arm_id
 
 
 def cards(experiment: Experiment, variants: QuerySet[Variant]) -> list[Card]:
@@ -71,12 +136,12 @@ def cards(experiment: Experiment, variants: QuerySet[Variant]) -> list[Card]:
     return [_card(experiment, variant, counts, shares, shown) for variant in variants.select_related("arm")]
 
 
-def _shown(arm: Arm | None, seen_by_all: Variant | None) -> str:
+def _shown(experiment: Experiment, arm: Arm | None, seen_by_all: Variant | None) -> str:
     """Return how visitors meet an arm, as a key of ARM_WORDS."""
     if arm is None:
         return ""
     if seen_by_all is None:
-        return arm.status
+        return "held" if _is_held(experiment, arm) else arm.status
     if arm.variant_id == seen_by_all.pk:
         return "all"
     return "never" if arm.status == Arm.Status.WAITING else "none"
@@ -90,7 +155,7 @@ def _card(
     seen_by_all: Variant | None,
 ) -> Card:
     arm: Arm | None = getattr(variant, "arm", None)
-    shown = _shown(arm, seen_by_all)
+    shown = _shown(experiment, arm, seen_by_all)
     return Card(
         id=variant.pk,
         number=variant.number,
@@ -98,9 +163,10 @@ def _card(
         status=variant.status,
         is_control=variant.is_control,
         origin=variant.get_origin_display(),
-        headline=variant.content["sections"][0]["headline"],
+        headline=_headline(variant),
         angle=variant.content["angle"],
         remarks=tuple(_remark(finding) for finding in variant.findings),
+        traces=tuple(_trace(trace) for trace in variant.traces),
         preview=preview_url(experiment, variant.pk),
         arm=shown,
         arm_words=ARM_WORDS[shown] if shown else "",
@@ -108,6 +174,11 @@ def _card(
         visitors=counts.get((arm.pk, True), 0) if arm else 0,
         conversions=counts.get((arm.pk, False), 0) if arm else 0,
     )
+
+
+def _headline(variant: Variant) -> str:
+    content = variant.content
+    return str(content["headline"] if is_patch(content) else content["sections"][0]["headline"])
 
 
 def _counts(experiment: Experiment) -> dict[tuple[int, bool], int]:
@@ -129,6 +200,11 @@ def _remark(finding: Mapping[str, Any]) -> Remark:
         reason=str(finding.get("reason", "")),
         blocks=bool(finding.get("blocks", True)),
     )
+
+
+def _trace(trace: Mapping[str, str]) -> Trace:
+    *_, last = trace["field"].split(".")
+    return Trace(where=PLACE_WORDS.get(last, ""), words=trace["words"], fact=trace["fact"], text=trace["text"])
 
 
 def tally(experiment: Experiment) -> dict[str, int]:

@@ -8,7 +8,9 @@ pictures stand inside the document, because the page's own address serves them o
 import base64
 import hashlib
 import html
+import secrets
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from django.core import signing
@@ -19,14 +21,19 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
 from pydantic import ValidationError
 
-from experiments.deployment import page_frame
+from experiments.deployment import imported_pages, page_frame
 from experiments.models import Experiment
+from variants.imported import Import, render_picker, render_preview
 from variants.models import Variant
+from variants.patches import PatchContent
 from variants.renderer import BadFrame, PageFrame, Rendered, render_page
 
 PARAMETER: Final = "gh_preview"
 LIFE: Final = timedelta(days=7)
 FRAMED: Final = "framed"  # in the address of a preview that the console shows as a picture of itself
+PICKS: Final = "picks"  # in the address of one in which links, buttons and forms are picked as goals
+PICKER: Final = Path(__file__).with_name("picker.js").read_text("utf-8")
+NONCE_BYTES: Final = 16
 SALT: Final = "experiments.previews"
 # At the foot, above a button that a layout keeps there on telephones: the header of a page may stick to the top.
 BAR_STYLE: Final = (
@@ -74,8 +81,8 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
     """Answer a preview link; everything else under this address is the visitor tier's."""
     try:
         experiment, variant = read_token(request.GET.get(PARAMETER, ""), slug)
-        rendered = _rendered(experiment, variant)
-        shown = rendered if FRAMED in request.GET else _with_bar(rendered)
+        rendered = _rendered(experiment, variant, picks=PICKS in request.GET)
+        shown = rendered if {FRAMED, PICKS} & request.GET.keys() else _with_bar(rendered)
     except BadPreview as error:
         return _refusal(request, str(error))
     answer = HttpResponse(shown.html)
@@ -97,7 +104,14 @@ def _private(answer: HttpResponse) -> HttpResponse:
     return answer
 
 
-def _rendered(experiment: Experiment, variant: Variant) -> Rendered:
+def _picker(page: Import, patch: PatchContent) -> Rendered:
+    return render_picker(page, patch, script=PICKER, nonce=secrets.token_urlsafe(NONCE_BYTES))
+
+
+def _rendered(experiment: Experiment, variant: Variant, *, picks: bool) -> Rendered:
+    if patch := variant.patch:
+        _, page = imported_pages([variant])[patch.page]
+        return _picker(page, patch) if picks else render_preview(page, patch)
     try:
         frame = page_frame(experiment)
         rendered = render_page(variant.page, frame)
@@ -108,6 +122,9 @@ def _rendered(experiment: Experiment, variant: Variant) -> Rendered:
 
 def _with_bar(rendered: Rendered) -> Rendered:
     """Say on the page itself why its button and its form do nothing."""
+    if "'unsafe-inline'" in rendered.csp:  # an imported page may style itself, and need not have a head or an end
+        added = f'<style>{BAR_STYLE}</style><p class="gh-preview" lang="en" dir="ltr">{BAR_WORDS}</p>'
+        return Rendered(html=rendered.html + added.encode(), csp=rendered.csp)
     style = f"<style>{BAR_STYLE}</style></head>".encode()
     bar = f'<p class="gh-preview" lang="en" dir="ltr">{BAR_WORDS}</p></body>'.encode()
     page = rendered.html.replace(b"</head>", style, 1).replace(b"</body>", bar, 1)

@@ -5,7 +5,7 @@ admin's history, and leads back to the page. GETs change nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
@@ -24,15 +24,16 @@ from django.utils.formats import date_format
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from experiments import deployment, lifecycle
-from experiments.console import history, workbench
-from experiments.console.gallery import Card, cards, ids, kept, tally
+from experiments.console import history, likeness, planning, workbench
+from experiments.console.gallery import Card, cards, ids, in_order, kept, tally
 from experiments.console.overview import MINUTE, workbench_url
 from experiments.console.previews import preview_url
-from experiments.models import Deployment, Experiment
+from experiments.models import Arm, Deployment, Experiment
 from experiments.reporting.share import share_url
 from experiments.splitter.stores import StoreUnavailable
 from variants import generation, review
 from variants.console.page_form import PageForm
+from variants.console.patch_form import PatchForm
 from variants.models import MOST_VARIANTS_PER_GENERATION, Variant
 
 CARDS_PER_PAGE: Final = 100
@@ -46,7 +47,7 @@ LATER: Final = "Saved. Visitors will follow as soon as the connection to the pag
 type View = Callable[..., HttpResponse]
 
 
-def _opens(permission: str) -> Callable[[View], View]:
+def opens(permission: str) -> Callable[[View], View]:
     """Answer 403 without the permission, before anything is looked up; then load the experiment."""
 
     def decorated(view: View) -> View:
@@ -64,21 +65,21 @@ def _opens(permission: str) -> Callable[[View], View]:
     return decorated
 
 
-def _acts(permission: str) -> Callable[[View], View]:
+def acts(permission: str) -> Callable[[View], View]:
     def decorated(view: View) -> View:
-        return require_POST(_opens(permission)(view))
+        return require_POST(opens(permission)(view))
 
     return decorated
 
 
-def _user(request: HttpRequest) -> User:
+def user_of(request: HttpRequest) -> User:
     return cast("User", request.user)  # admin_view lets nobody else in
 
 
 def record(request: HttpRequest, experiment: Experiment, what: str) -> None:
     """Write to the admin's history who did what."""
     LogEntry.objects.create(
-        user_id=_user(request).pk,
+        user_id=user_of(request).pk,
         content_type=ContentType.objects.get_for_model(Experiment),
         object_id=str(experiment.pk),
         object_repr=str(experiment)[:200],
@@ -87,7 +88,7 @@ def record(request: HttpRequest, experiment: Experiment, what: str) -> None:
     )
 
 
-def _back(experiment: Experiment, anchor: str = "", *, typed: Mapping[str, str] | None = None) -> HttpResponseRedirect:
+def back(experiment: Experiment, anchor: str = "", *, typed: Mapping[str, str] | None = None) -> HttpResponseRedirect:
     """Lead to the workbench; what was typed there stands in its form again."""
     query = f"?{urlencode(typed)}" if typed else ""
     return HttpResponseRedirect(workbench_url(experiment.pk) + query + (f"#{anchor}" if anchor else ""))
@@ -124,7 +125,7 @@ class GrowForm(forms.Form):
 
 
 @require_GET
-@_opens(workbench.VIEW)
+@opens(workbench.VIEW)
 def show(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Show the workbench."""
     # Race: variants are being made. What is read first may only be older than the cards: a generation that is over
@@ -133,18 +134,22 @@ def show(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     after = _last_number(experiment)
     picked, page = _cards(request, experiment, until=after)
     context = {
-        **_frame(request, experiment),
+        **frame(request, experiment),
         **growing,
-        "cards": picked,
+        "cards": [card for card in picked if not card.is_left],
+        "left": [card for card in picked if card.is_left],
         "page": page,
         "show": request.GET.get("show", "all"),
         "typed": {name: request.GET.get(name) for name in GrowForm.base_fields},
+        "traffic": planning.TrafficForm(instance=experiment),
+        "plan": planning.plan(experiment),
         "after": after,
+        "whole_usd": workbench.whole_usd(experiment),
     }
     return render(request, "console/workbench.html", context)
 
 
-def _frame(request: HttpRequest, experiment: Experiment) -> dict[str, Any]:
+def frame(request: HttpRequest, experiment: Experiment) -> dict[str, Any]:
     """Return what every page about an experiment needs."""
     return {
         **admin.site.each_context(request),
@@ -163,39 +168,60 @@ def _state(request: HttpRequest, experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _cards(request: HttpRequest, experiment: Experiment, *, until: int) -> tuple[list[Card], Page[Variant]]:
+def _cards(request: HttpRequest, experiment: Experiment, *, until: int) -> tuple[list[Card], Page[int]]:
     variants = kept(experiment, request.GET.get("show", "all")).filter(number__lte=until)
-    page = Paginator(variants, CARDS_PER_PAGE).get_page(request.GET.get("page"))
-    return cards(experiment, variants.filter(pk__in=[variant.pk for variant in page])), page
+    page = Paginator(in_order(experiment, variants), CARDS_PER_PAGE).get_page(request.GET.get("page"))
+    made = {card.id: card for card in cards(experiment, variants.filter(pk__in=list(page)))}
+    return [made[pk] for pk in page if pk in made], page
 
 
 def _last_number(experiment: Experiment) -> int:
     return experiment.nursery.variants.order_by("-number").values_list("number", flat=True).first() or 0
 
 
+@require_GET
+@opens(workbench.VIEW)
+def alike(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Return how many different pages there are, and the map of them. Half a second for 500: loaded by itself."""
+    return render(request, "console/_alike.html", {"alike": likeness.of(experiment.nursery)})
+
+
 # --- growing variants -----------------------------------------------------------------------------------------------
 
 
-@_acts(workbench.GROW)
+@acts(workbench.GROW)
 def grow(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Ask for variants."""
     form = GrowForm(request.POST)
     if not form.is_valid():
         for faults in form.errors.values():
             messages.error(request, " ".join(str(fault) for fault in faults))
-        return _back(experiment, "grow", typed={name: form.data.get(name, "")[:LONGEST_TYPED] for name in form.fields})
+        return back(experiment, "grow", typed={name: form.data.get(name, "")[:LONGEST_TYPED] for name in form.fields})
     count, budget = form.cleaned_data["count"], form.cleaned_data["budget"]
     try:
-        generation.request_generation(experiment.nursery, count, budget_usd=budget, by=_user(request))
+        generation.request_generation(experiment.nursery, count, budget_usd=budget, by=user_of(request))
     except ValueError as error:
         messages.error(request, str(error))
-        return _back(experiment)
+        return back(experiment)
     record(request, experiment, f"Asked for {count} variants.")
-    return _back(experiment, "grow")
+    return back(experiment, "grow")
+
+
+@acts(workbench.SETTINGS)
+def traffic(request: HttpRequest, experiment: Experiment) -> HttpResponse:
+    """Take in how many people visit the page and how many of them convert; the page then says what that affords."""
+    form = planning.TrafficForm(request.POST, instance=experiment)
+    if not form.is_valid():
+        for faults in form.errors.values():
+            messages.error(request, " ".join(str(fault) for fault in faults))
+        return back(experiment, "grow")
+    Experiment.objects.filter(pk=experiment.pk).update(**form.cleaned_data)  # and nothing else that others may change
+    record(request, experiment, "Said how many people visit the page.")
+    return back(experiment, "grow")
 
 
 @require_GET
-@_opens(workbench.VIEW)
+@opens(workbench.VIEW)
 def progress(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Return how far the newest generation has come, and the cards made since the one numbered `after`."""
     growing = workbench.progress(workbench.latest_generation(experiment))  # first, as above
@@ -217,7 +243,7 @@ def progress(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 PAST: Final = {"approve": "Approved", "reject": "Rejected"}
 
 
-@_acts(workbench.APPROVE)
+@acts(workbench.APPROVE)
 def decide(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Approve or reject what was ticked, or the one variant whose button was pressed."""
     verb, _, single = request.POST.get("decision", "").partition(":")
@@ -225,10 +251,10 @@ def decide(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     chosen = experiment.nursery.variants.filter(pk__in=wanted).select_related("nursery__brief", "arm")
     if verb not in PAST or not chosen:
         messages.warning(request, "Nothing was ticked. Tick the variants first, then approve or reject them.")
-        return _back(experiment, "gallery")
+        return back(experiment, "gallery")
     # Who ticks everything and approves does not mean to be told off for what is approved already.
     open_ones = chosen.exclude(status=PAST[verb].lower())
-    done, stuck = _decide_each(open_ones, verb, by=_user(request))
+    done, stuck = _decide_each(open_ones, verb, by=user_of(request))
     if done:
         record(request, experiment, f"{PAST[verb]} {_named(done)}.")
     if single and request.headers.get("HX-Request"):
@@ -237,7 +263,7 @@ def decide(request: HttpRequest, experiment: Experiment) -> HttpResponse:
         messages.success(request, f"{PAST[verb]} {len(done)} {'variant' if len(done) == 1 else 'variants'}.")
     for reason in stuck:
         messages.error(request, reason)
-    return _back(experiment, "gallery")
+    return back(experiment, "gallery")
 
 
 def _decide_each(chosen: Iterable[Variant], verb: str, *, by: User) -> tuple[list[Variant], list[str]]:
@@ -272,7 +298,7 @@ def _card(
     return render(request, "console/_decided.html", context)
 
 
-@_acts(workbench.WRITE)
+@acts(workbench.WRITE)
 def make_control(request: HttpRequest, experiment: Experiment, variant_pk: int) -> HttpResponse:
     """Let a variant stand for today's page."""
     variant = get_object_or_404(Variant, pk=variant_pk, nursery=experiment.nursery)
@@ -280,10 +306,10 @@ def make_control(request: HttpRequest, experiment: Experiment, variant_pk: int) 
         workbench.make_control(experiment, variant)
     except lifecycle.WrongStatus as error:
         messages.error(request, str(error))
-        return _back(experiment)
+        return back(experiment)
     record(request, experiment, f"Made “{variant}” the control.")
     messages.success(request, f"“{variant}” stands for today’s page (control): the others are compared with it.")
-    return _back(experiment, f"variant-{variant.pk}")
+    return back(experiment, f"variant-{variant.pk}")
 
 
 # --- editing --------------------------------------------------------------------------------------------------------
@@ -293,13 +319,13 @@ def edit(request: HttpRequest, experiment: Experiment, variant: Variant) -> Http
     """Show a page's texts as a form, and keep what is sent."""
     images = list(experiment.nursery.brief.brand.images.values_list("name", flat=True))
     is_live = hasattr(variant, "arm")
-    form = PageForm(variant.page, images, request.POST if request.method == "POST" else None)
+    form = _form(variant, images, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid() and _save(request, variant, form, is_live=is_live):
         record(request, experiment, f"Edited “{variant}”.")
         messages.success(request, "Saved. It is a draft again: look at it and approve it.")
         return HttpResponseRedirect(edit_url(experiment, variant))
     context = {
-        **_frame(request, experiment),
+        **frame(request, experiment),
         "title": variant.name,
         "variant": variant,
         "form": form,
@@ -310,11 +336,18 @@ def edit(request: HttpRequest, experiment: Experiment, variant: Variant) -> Http
     return render(request, "console/edit.html", context)
 
 
-def _save(request: HttpRequest, variant: Variant, form: PageForm, *, is_live: bool) -> bool:
+def _form(variant: Variant, images: Sequence[str], posted: Mapping[str, Any] | None) -> PageForm | PatchForm:
+    if patch := variant.patch:
+        kept = variant.nursery.imported_pages.defer("source").get(pk=patch.page)
+        return PatchForm(patch, review.page_texts(kept), posted)
+    return PageForm(variant.page, images, posted)
+
+
+def _save(request: HttpRequest, variant: Variant, form: PageForm | PatchForm, *, is_live: bool) -> bool:
     if form.content is None:
         return False
     try:
-        review.edit(variant, form.content.model_dump(mode="json"), by=_user(request), is_live=is_live)
+        review.edit(variant, form.content.model_dump(mode="json"), by=user_of(request), is_live=is_live)
     except (review.LiveVariant, review.WrongVariantStatus) as error:
         messages.error(request, f"{error}.")
         return False
@@ -322,7 +355,7 @@ def _save(request: HttpRequest, variant: Variant, form: PageForm, *, is_live: bo
 
 
 @require_http_methods(["GET", "POST"])
-@_opens(workbench.WRITE)
+@opens(workbench.WRITE)
 def open_variant(request: HttpRequest, experiment: Experiment, variant_pk: int) -> HttpResponse:
     found = Variant.objects.select_related("nursery__brief", "arm")
     return edit(request, experiment, get_object_or_404(found, pk=variant_pk, nursery=experiment.nursery))
@@ -332,12 +365,12 @@ def edit_url(experiment: Experiment, variant: Variant) -> str:
     return reverse("admin:experiments_variant_edit", args=[experiment.pk, variant.pk])
 
 
-@_acts(workbench.COPY)
+@acts(workbench.COPY)
 def copy(request: HttpRequest, experiment: Experiment, variant_pk: int) -> HttpResponse:
     """Make a draft with the same content, to be changed freely."""
     variant = get_object_or_404(Variant, pk=variant_pk, nursery=experiment.nursery)
     made = review.add_variant(
-        experiment.nursery, variant.content, name=f"{variant.name[:COPIED_NAME]} (copy)", by=_user(request)
+        experiment.nursery, variant.content, name=f"{variant.name[:COPIED_NAME]} (copy)", by=user_of(request)
     )
     made.parents.add(variant)
     record(request, experiment, f"Copied “{variant}” as a new draft.")
@@ -345,11 +378,11 @@ def copy(request: HttpRequest, experiment: Experiment, variant_pk: int) -> HttpR
     return HttpResponseRedirect(edit_url(experiment, made))
 
 
-@_acts(workbench.COPY)
+@acts(workbench.COPY)
 def write(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Make a first draft from the brief's own words, to be rewritten by hand."""
     made = review.add_variant(
-        experiment.nursery, workbench.blank_page(experiment), name="Written by hand", by=_user(request)
+        experiment.nursery, workbench.blank_page(experiment), name="Written by hand", by=user_of(request)
     )
     record(request, experiment, f"Began “{made}”.")
     return HttpResponseRedirect(edit_url(experiment, made))
@@ -361,141 +394,154 @@ def write(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 STEPS: Final = {
     "start": lifecycle.start, "pause": lifecycle.pause, "resume": lifecycle.resume, "stop": lifecycle.stop,
 }  # fmt: skip
+# What the history says of each, and what the person is told.
 DONE: Final = {
-    "start": "Started. Visitors see the variants now.",
-    "pause": "Paused. New visitors see the control; those who know a variant keep it.",
-    "resume": "Resumed. New visitors take part again.",
-    "stop": "Stopped. Everyone sees the control now.",
+    "start": ("Started.", "Started. New visitors are sent to the variants."),
+    "pause": ("Paused.", "Paused. New visitors see the control; those who know a variant keep it."),
+    "resume": ("Resumed.", "Resumed. New visitors take part again."),
+    "stop": ("Stopped.", "Stopped. Everyone sees the control now."),
 }
 
 
-@_acts(workbench.START)
+def _done(
+    request: HttpRequest, experiment: Experiment, act: Callable[[], object], *, wrote: str, says: str
+) -> HttpResponse:
+    """Do one thing of lifecycle.py, write down who did it and say so; or say why it cannot be done."""
+    try:
+        act()
+    except (lifecycle.WrongStatus, lifecycle.NotReady) as error:
+        messages.error(request, str(error))
+        return back(experiment)
+    record(request, experiment, wrote)
+    messages.success(request, says)
+    return back(experiment)
+
+
+def _chosen_arm(request: HttpRequest, experiment: Experiment) -> Arm | None:
+    return experiment.arms.select_related("variant").filter(pk__in=ids([request.POST.get("arm", "")])).first()
+
+
+@acts(workbench.START)
 def step(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Start, pause, resume or stop."""
     name = request.POST.get("step", "")
     if name not in STEPS:
         messages.error(request, "Choose what to do: start, pause, resume or stop.")
-        return _back(experiment)
-    try:
-        STEPS[name](experiment, by=_user(request))
-    except (lifecycle.WrongStatus, lifecycle.NotReady) as error:
-        messages.error(request, str(error))
-        return _back(experiment)
-    record(
-        request, experiment, {"start": "Started.", "pause": "Paused.", "resume": "Resumed.", "stop": "Stopped."}[name]
-    )
-    if name == "start" and not deployment.wait_until_deployed(experiment, seconds=DEPLOY_WAIT_SECONDS):
-        messages.warning(request, "Started. The pages are still being made; they will answer in a moment.")
-    else:
-        messages.success(request, DONE[name])
-    return _back(experiment)
+        return back(experiment)
+    wrote, says = DONE[name]
+    answer = _done(request, experiment, partial(STEPS[name], experiment, by=user_of(request)), wrote=wrote, says=says)
+    if name == "start" and experiment.started_at and not _is_deployed(experiment):
+        messages.warning(request, "The pages are still being made; they will answer in a moment.")
+    return answer
 
 
-@_acts(workbench.START)
+def _is_deployed(experiment: Experiment) -> bool:
+    return deployment.wait_until_deployed(experiment, seconds=DEPLOY_WAIT_SECONDS)
+
+
+@acts(workbench.START)
 def promote(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Send everyone to the chosen arm."""
-    arm = experiment.arms.select_related("variant").filter(pk__in=ids([request.POST.get("arm", "")])).first()
+    arm = _chosen_arm(request, experiment)
     if arm is None:
         messages.error(request, "Choose the variant that everybody should see from now on.")
-        return _back(experiment)
-    try:
-        lifecycle.promote(experiment, arm, by=_user(request))
-    except lifecycle.WrongStatus as error:
-        messages.error(request, str(error))
-        return _back(experiment)
-    record(request, experiment, f"Made “{arm.variant}” the variant everyone sees.")
-    messages.success(request, f"Everyone sees “{arm.variant}” from now on.")
-    return _back(experiment)
+        return back(experiment)
+    return _done(
+        request,
+        experiment,
+        partial(lifecycle.promote, experiment, arm, by=user_of(request)),
+        wrote=f"Made “{arm.variant}” the variant everyone sees.",
+        says=f"Everyone sees “{arm.variant}” from now on.",
+    )
 
 
-@_acts(workbench.START)
+@acts(workbench.START)
 def prove(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Run the chosen arm and the control from zero on a fixed split."""
-    arm = experiment.arms.select_related("variant").filter(pk__in=ids([request.POST.get("arm", "")])).first()
+    arm = _chosen_arm(request, experiment)
     if arm is None:
         messages.error(request, "Choose the variant to prove.")
-        return _back(experiment)
-    try:
-        lifecycle.start_proof(experiment, arm, by=_user(request))
-    except lifecycle.WrongStatus as error:
-        messages.error(request, str(error))
-        return _back(experiment)
-    record(request, experiment, f"Started a proof round of “{arm.variant}”.")
-    messages.success(request, f"New visitors see “{arm.variant}” or today’s page, half and half, counted from zero.")
-    return _back(experiment)
+        return back(experiment)
+    return _done(
+        request,
+        experiment,
+        partial(lifecycle.start_proof, experiment, arm, by=user_of(request)),
+        wrote=f"Started a proof round of “{arm.variant}”.",
+        says=f"New visitors see “{arm.variant}” or today’s page, half and half, counted from zero.",
+    )
 
 
-@_acts(workbench.START)
+@acts(workbench.START)
 def end_proof(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Send new visitors to all live variants again."""
-    try:
-        lifecycle.end_proof(experiment, by=_user(request))
-    except lifecycle.WrongStatus as error:
-        messages.error(request, str(error))
-        return _back(experiment)
-    record(request, experiment, "Ended the proof round.")
-    messages.success(request, "The proof round is over. New visitors see all live variants again.")
-    return _back(experiment)
+    is_paused = experiment.status == Experiment.Status.PAUSED
+    after = "Once it is resumed, new visitors see" if is_paused else "New visitors see"
+    return _done(
+        request,
+        experiment,
+        partial(lifecycle.end_proof, experiment, by=user_of(request)),
+        wrote="Ended the proof round.",
+        says=f"The proof round is over; its result stays in the report. {after} all live variants again.",
+    )
 
 
-@_acts(workbench.START)
+@acts(workbench.START)
 def set_aside(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Leave out what was counted while visitors were not split as planned."""
-    try:
-        lifecycle.set_aside(experiment, by=_user(request))
-    except lifecycle.WrongStatus as error:
-        messages.error(request, str(error))
-        return _back(experiment)
-    record(request, experiment, "Set aside the numbers counted while visitors were not split as planned.")
-    messages.success(request, "The old numbers are set aside. Counting begins anew, with equal shares.")
-    return _back(experiment)
+    return _done(
+        request,
+        experiment,
+        partial(lifecycle.set_aside, experiment, by=user_of(request)),
+        wrote="Set aside the numbers counted while visitors were not split as planned.",
+        says="The old numbers are set aside. Counting begins anew, with equal shares.",
+    )
 
 
-@_acts(workbench.START)
+@acts(workbench.START)
 def renew(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Make the live pages again, from the brief and the brand as they are now."""
     if experiment.deployment is None:
         messages.error(request, "Nothing is live yet. Start the experiment first.")
-        return _back(experiment)
+        return back(experiment)
     deployment.request(experiment, reason="brief or brand changed")
     record(request, experiment, "Put the changed brief and brand on the live pages.")
     messages.success(request, "The live pages are made again from the brief and the brand as they are now.")
-    return _back(experiment)
+    return back(experiment)
 
 
-@_acts(workbench.START)
+@acts(workbench.START)
 def roll_back(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Serve what was served before the last change."""
     try:
         earlier = deployment.roll_back(experiment)
     except Deployment.DoesNotExist:
         messages.error(request, "There is no earlier state to go back to.")
-        return _back(experiment)
+        return back(experiment)
     except StoreUnavailable:
         record(request, experiment, "Rolled back to the pages served before.")
         messages.warning(request, LATER)
-        return _back(experiment)
+        return back(experiment)
     record(request, experiment, f"Rolled back to the pages of {date_format(earlier.created_at, MINUTE)} UTC.")
     messages.success(request, f"Visitors see the variants as of {date_format(earlier.created_at, MINUTE)} UTC again.")
-    return _back(experiment)
+    return back(experiment)
 
 
-@_acts(workbench.SHARE)
+@acts(workbench.SHARE)
 def share(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Show the link that opens the report without a login; make it if there is none."""
-    url = share_url(experiment, by=_user(request))
+    url = share_url(experiment, by=user_of(request))
     record(request, experiment, "Shared the report by link.")
     if request.headers.get("HX-Request"):
         return render(request, "console/_share.html", {"url": url})
     messages.info(request, f"Whoever has this link can read the report: {url}")
-    return _back(experiment)
+    return back(experiment)
 
 
 @require_GET
-@_opens(workbench.VIEW)
+@opens(workbench.VIEW)
 def timeline(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Show what people and the bandit did, newest first."""
-    context = {**_frame(request, experiment), **history.of(experiment)}
+    context = {**frame(request, experiment), **history.of(experiment)}
     return render(request, "console/history.html", {**context, "title": f"History of {experiment.name}"})
 
 
@@ -506,6 +552,8 @@ def urls(guard: Callable[[View], View]) -> list[URLPattern]:
         ("<int:pk>/progress/", progress, "experiment_progress"),
         ("<int:pk>/timeline/", timeline, "experiment_timeline"),
         ("<int:pk>/grow/", grow, "experiment_grow"),
+        ("<int:pk>/alike/", alike, "experiment_alike"),
+        ("<int:pk>/traffic/", traffic, "experiment_traffic"),
         ("<int:pk>/decide/", decide, "experiment_decide"),
         ("<int:pk>/step/", step, "experiment_step"),
         ("<int:pk>/promote/", promote, "experiment_promote"),

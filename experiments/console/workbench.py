@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 from textwrap import shorten
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import transaction
 from django.urls import reverse
 
-from experiments import lifecycle
+from experiments import deployment, lifecycle
 from experiments.console.overview import OVER, STATUS_WORDS, seen_by_all
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
-from variants.models import Generation, Variant
+from variants.models import MICRO_USD, Generation, Variant
 
 Status = Experiment.Status
 VIEW = "experiments.view_experiment"
@@ -25,6 +24,7 @@ APPROVE = "variants.approve_variant"
 START = "experiments.start_experiment"
 SHARE = "experiments.add_sharelink"
 LEADS = "experiments.view_lead"
+SEEN_IN_PROOF = 2  # variants: the one that is proved, and the control
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +113,14 @@ class Summary:
     visitors: int
     conversions: int
     live: int
+    waiting: int  # live variants that new visitors do not see while a proof round runs
+    policy: str  # by what new visitors are shared out now
     control: str  # before the start: which variant will stand for today's page
     seen_by_all: Variant | None  # after the end
     choices: Sequence[Arm]  # arms one of which may be promoted
     is_frozen: bool  # shares stand still because visitors were not split as planned
-    in_proof: Variant | None  # runs against today's page from zero
+    proof: str  # of the round that is on: what new visitors see meanwhile
+    proof_result: str  # of the newest round that is over
     provable: Sequence[Arm]  # arms one of which may be proved
     can_roll_back: bool
 
@@ -133,10 +136,12 @@ def summary(experiment: Experiment, numbers: dict[str, int]) -> Summary:
     control = _control(experiment) if is_draft else ""
     arms = [] if is_draft else list(experiment.arms.select_related("variant"))
     visitors, conversions = (0, 0) if is_draft else _totals(experiment)
+    live = sum(arm.status == Arm.Status.LIVE for arm in arms)
+    waiting = live - SEEN_IN_PROOF if experiment.proof_arm and experiment.status == Status.RUNNING else 0
     return Summary(
         status=experiment.status,
         words=STATUS_WORDS[Status(experiment.status)],
-        address=f"{settings.PUBLIC_URL}/p/{experiment.slug}/",
+        address=deployment.page_address(experiment),
         is_answered=experiment.deployment_id is not None,
         missing=missing,
         milestones=_milestones(experiment, numbers) if is_draft else [],
@@ -144,12 +149,15 @@ def summary(experiment: Experiment, numbers: dict[str, int]) -> Summary:
         numbers=numbers,
         visitors=visitors,
         conversions=conversions,
-        live=sum(arm.status == Arm.Status.LIVE for arm in arms),
+        live=live - waiting,
+        waiting=waiting,
+        policy=_policy(experiment),
         control=control,
         seen_by_all=seen_by_all(experiment) if experiment.status in OVER else None,
         choices=[arm for arm in arms if arm.entered_at] if experiment.status == Status.FINISHED else [],
         is_frozen=experiment.frozen_at is not None and experiment.status == Status.RUNNING,
-        in_proof=experiment.proof_arm.variant if experiment.proof_arm else None,
+        proof=_proof(experiment),
+        proof_result=_proof_result(experiment),
         provable=_provable(experiment, arms),
         can_roll_back=_has_earlier_deployment(experiment),
     )
@@ -189,6 +197,38 @@ def _provable(experiment: Experiment, arms: Sequence[Arm]) -> list[Arm]:
     return sorted(live, key=lambda arm: -shares.get(arm.key, 0.0))
 
 
+def _policy(experiment: Experiment) -> str:
+    if experiment.status == Status.RUNNING and experiment.frozen_at:
+        return "Shares stand still: visitors are not split as planned"
+    if experiment.status == Status.RUNNING and experiment.proof_arm_id:
+        return "Proof round: two variants, half and half"
+    return experiment.get_policy_display()
+
+
+def _proof(experiment: Experiment) -> str:
+    """Say what a proof round that is on does to new visitors."""
+    if experiment.proof_arm is None or experiment.status not in {Status.RUNNING, Status.PAUSED}:
+        return ""
+    name = f"“{experiment.proof_arm.variant}”"
+    if experiment.frozen_at:
+        return f"The proof round of {name} counts for nothing and ends when the numbers are set aside."
+    if experiment.status == Status.PAUSED:
+        return f"The proof round of {name} waits: new visitors see today’s page until the experiment is resumed."
+    return (
+        f"Proof round: new visitors see {name} or today’s page, half and half, counted from zero; the other variants "
+        "wait. Its lift, in the report, is the one to tell others."
+    )
+
+
+def _proof_result(experiment: Experiment) -> str:
+    """Say where the result of an earlier round stands; one that was set aside has none."""
+    over = experiment.proof_rounds.filter(epoch__gte=experiment.trusted_from_epoch).select_related("arm__variant")
+    if experiment.status in {Status.RUNNING, Status.PAUSED} and experiment.proof_epoch is not None:
+        over = over.exclude(epoch=experiment.proof_epoch)
+    newest = None if experiment.frozen_at else over.last()
+    return f"“{newest.arm.variant}” had a proof round; the report has its lift." if newest else ""
+
+
 def _has_earlier_deployment(experiment: Experiment) -> bool:
     if experiment.deployment is None:
         return False
@@ -202,6 +242,9 @@ def settings_url(experiment: Experiment) -> str:
 def _missing(fault: lifecycle.Fault, experiment: Experiment) -> Missing:
     if fault.field == "variants":
         return Missing(reason=fault.reason, url="#gallery", button="Look at the variants")
+    if fault.field == "import":
+        url = reverse("admin:experiments_import_goals", args=[experiment.pk])
+        return Missing(reason=fault.reason, url=url, button="Pick it on the page")
     return Missing(reason=fault.reason, url=settings_url(experiment), button="Open the settings")
 
 
@@ -244,6 +287,12 @@ def progress(generation: Generation | None) -> dict[str, Any]:
         "cost": f"{generation.cost_usd:.2f}" if generation.cost_micro_usd else "",
         "budget": f"{generation.budget_micro_usd / 1_000_000:.2f}" if generation.budget_micro_usd else "",
     }
+
+
+def whole_usd(experiment: Experiment) -> str:
+    """Return what all variants of the experiment together may cost, as it was typed; empty for no limit."""
+    limit = experiment.nursery.budget_micro_usd
+    return "" if limit is None else f"{limit / MICRO_USD:.2f}"
 
 
 def make_control(experiment: Experiment, variant: Variant) -> None:

@@ -27,6 +27,7 @@ DENSITY_POINTS = 48
 DENSITY_REACH = 3.5  # standard deviations to either side: beyond, a mountain is flat
 LIFT_LIMITS = (-1.0, 2.0)  # of the axis; little data would stretch it until nothing else is seen
 HILL_HEIGHT = 26.0
+FEWEST_CONVERSIONS = 10  # of an arm, until its rate is drawn over time; or half of its visitors
 BAR_SIZE = (120, 14)
 
 type Table = tuple[list[str], list[list[str]]]
@@ -335,7 +336,8 @@ def rates_over_time(report: Report) -> Chart:
     return Chart(
         key="history",
         title=title,
-        note="All visitors counted up to each time. The shaded bands are 95% intervals. Times are in UTC.",
+        note="All visitors counted up to each time. The shaded bands are 95% intervals. A line begins once its page "
+        "has had visitors enough for a rate to mean something. Times are in UTC.",
         wide=_history_drawing(report, tracks, WIDE, title),
         narrow=_history_drawing(report, tracks, NARROW, title),
         head=["Time", *(_shown_name(track.arm) for track in tracks)],
@@ -371,23 +373,23 @@ def _tracks(report: Report) -> list[Track]:
 
 
 def _track(report: Report, arm: ArmReport, moments: Sequence[Moment]) -> Track:
-    known = [(moment.at, *moment.counts[arm.key]) for moment in moments if arm.key in moment.counts]
-    known = [(at, shown, converted) for at, shown, converted in known if shown]
+    counted = [(moment.at, moment.counts[arm.key]) for moment in moments if arm.key in moment.counts]
+    known = [(at, shown, converted) for at, (shown, converted) in counted if shown]
     known.append((_end(report), arm.exposures, arm.conversions))
-    times, exposures, conversions = zip(*known, strict=True)
+    # The rates of the first few visitors are anything from 0% to 100%: to show them would flatten all that follows.
+    start = next(
+        place
+        for place, (_, shown, converted) in enumerate(known)
+        if converted >= FEWEST_CONVERSIONS or 2 * shown >= arm.exposures
+    )
+    times, exposures, conversions = zip(*known[start:], strict=True)
     return Track(arm=arm, kind=_kind(report, arm), times=times, exposures=exposures, conversions=conversions)
 
 
 def _history_drawing(report: Report, tracks: Sequence[Track], sheet: Sheet, title: str) -> str:
     across, up = _time_axes(report, sheet, *_history_scale(tracks))
-    clip = f"history-{sheet.name}-clip"
-    window = tag(
-        "clipPath",
-        tag("rect", x=across.start, y=TOP, width=across.end - across.start, height=sheet.plot_height),
-        id=clip,
-    )
-    bands = [_interval_band(track, across, up, clip) for track in tracks if track.kind != "other"]
-    lines = [path(_points(track.times, track.rates, across, up), f"track {track.kind}", clip=clip) for track in tracks]
+    bands = [_interval_band(track, across, up) for track in tracks if track.kind != "other"]
+    lines = [path(_points(track.times, track.rates, across, up), f"track {track.kind}") for track in tracks]
     frame = _time_grid(report, across, up, sheet) + _side_grid(across, up, ticks(up.low, up.high, 4), _percent_tick)
     labels = _end_labels(
         [
@@ -399,8 +401,7 @@ def _history_drawing(report: Report, tracks: Sequence[Track], sheet: Sheet, titl
     )
     described = ", ".join(f"{track.arm.name} {wording.rate(track.rates[-1])}" for track in reversed(tracks))
     height = TOP + sheet.plot_height + AXIS_HEIGHT
-    parts = (tag("defs", window), frame, *bands, *lines, labels)
-    return _finished(f"history-{sheet.name}", sheet, height, title, f"Now: {described}", *parts)
+    return _finished(f"history-{sheet.name}", sheet, height, title, f"Now: {described}", frame, *bands, *lines, labels)
 
 
 def _labelled(tracks: Sequence[Track]) -> list[Track]:
@@ -408,11 +409,11 @@ def _labelled(tracks: Sequence[Track]) -> list[Track]:
     return [track for track in tracks if track.kind != "other" or len(tracks) <= MOST_BANDS]
 
 
-def _interval_band(track: Track, across: Axis, up: Axis, clip: str) -> str:
+def _interval_band(track: Track, across: Axis, up: Axis) -> str:
     ends = track.interval()
     top = _points(track.times, [high for _, high in ends], across, up)
     bottom = _points(track.times, [low for low, _ in ends], across, up)
-    return path([*top, *reversed(bottom)], f"interval-band {track.kind}", closed=True, clip=clip)
+    return path([*top, *reversed(bottom)], f"interval-band {track.kind}", closed=True)
 
 
 def _points(times: Sequence[datetime], levels: Sequence[float], across: Axis, up: Axis) -> list[Point]:
@@ -420,11 +421,11 @@ def _points(times: Sequence[datetime], levels: Sequence[float], across: Axis, up
 
 
 def _history_scale(tracks: Sequence[Track]) -> tuple[float, float]:
-    """Fit today's rates and the marked arms' present intervals: the wild first minutes may leave the drawing."""
-    ends = [end for track in tracks if track.kind != "other" for end in track.interval()[-1]]
-    last = [track.rates[-1] for track in tracks]
-    low, high = min([*last, *ends]), max([*last, *ends])
-    room = (high - low) * 0.25 or 0.01
+    """Fit all that is drawn: every rate, and the marked arms' intervals."""
+    ends = [end for track in tracks if track.kind != "other" for pair in track.interval() for end in pair]
+    drawn = [rate for track in tracks for rate in track.rates]
+    low, high = min([*drawn, *ends]), max([*drawn, *ends])
+    room = (high - low) * 0.05 or 0.01
     return max(low - room, 0.0), min(high + room, 1.0)
 
 

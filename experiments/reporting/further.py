@@ -1,54 +1,23 @@
-"""What a report says beside its arms: the proof round, what an equal split would have earned, how long still."""
+"""What a report says beside its arms: what an equal split would have earned, what was set aside, how long still."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from django.db.models import Sum
 
-from experiments import bandit, evidence, inference
+from experiments import inference
 from experiments.evidence import Evidence
 from experiments.models import EXPOSURES, EpochCount, Experiment
 from experiments.reporting import wording
-from experiments.reporting.values import OutlookReport, ProofReport, ReplayReport
+from experiments.reporting.values import OutlookReport, ReplayReport, VerdictReport
 
 LEVEL = 0.95
 FEWEST_ARMS = 2
+KNOWN = frozenset({"decided", "no_difference", "cannot_be_trusted"})  # verdicts that no wait will change
 FAR_TOO_MANY = 2  # times the pages that the traffic affords
 FEWEST_CONVERSIONS = 20  # of all arms together, before another split is worth imagining
-
-
-def proof(experiment: Experiment) -> ProofReport | None:
-    """Report the proof round, if there is or was one. A fixed split needs no correction: plain counts do."""
-    arm, epoch = experiment.proof_arm, experiment.proof_epoch
-    if arm is None or epoch is None:
-        return None
-    control = next(entered for entered in evidence.entered_arms(experiment) if entered.is_control)
-    known = evidence.gather(experiment, [control, arm], from_epoch=epoch)
-    shown, converted = known.total_exposures, known.total_conversions
-    lift, low, high = bandit.lift_interval(*bandit.posterior(shown, converted), control=0, level=LEVEL)
-    interval = (float(low[1]), float(high[1])) if shown.all() else None
-    is_proved = float(inference.evidence_for(1, known.exposures, known.conversions)[0]) > inference.winner_threshold(2)
-    return ProofReport(
-        arm=arm.key,
-        name=arm.variant.name,
-        since_epoch=epoch,
-        exposures=(int(shown[0]), int(shown[1])),
-        conversions=(int(converted[0]), int(converted[1])),
-        lift=float(lift[1]) if interval else None,
-        lift_interval=interval,
-        is_proved=is_proved,
-        text=_proof_text(arm.variant.name, int(shown.sum()), float(lift[1]), interval, is_proved=is_proved),
-    )
-
-
-def _proof_text(name: str, visitors: int, lift: float, interval: tuple[float, float] | None, *, is_proved: bool) -> str:
-    if interval is None:
-        return f"“{name}” runs against today's page from zero. Nobody has been counted yet."
-    found = f"{wording.lift(lift, interval)} ({wording.lift_interval(interval)})"
-    start = f"“{name}” against today's page from zero, {wording.count_of(visitors, 'visitor')}: {found}."
-    if is_proved:
-        return f"{start} Proved: this is the lift to report."
-    return f"{start} Not proved yet. Once it is, report this lift: the one above was chosen for looking best."
 
 
 def replay(known: Evidence) -> ReplayReport | None:
@@ -80,23 +49,45 @@ def set_aside(experiment: Experiment) -> int:
     return int(counts.aggregate(visitors=Sum("count"))["visitors"] or 0)
 
 
-def outlook(experiment: Experiment) -> OutlookReport | None:
-    """Report how long it will probably still take, as last simulated."""
+def outlook(experiment: Experiment, verdict: VerdictReport, leader: str | None) -> OutlookReport | None:
+    """Report how long it will probably still take, as last simulated; nothing once it is over."""
     told: dict[str, Any] | None = experiment.outlook
     stands_still = experiment.frozen_at is not None or experiment.proof_arm_id is not None
-    if told is None or experiment.status != Experiment.Status.RUNNING or stands_still:
+    if told is None or experiment.status != Experiment.Status.RUNNING or stands_still or verdict.state in KNOWN:
         return None
-    days, at_most, afforded = told["days"], told["days_at_most"], told["arms_afforded"]
-    text = _outlook_text(days, at_most, told["horizon_days"])
-    if told["live"] >= FAR_TOO_MANY * afforded:
-        text += f" {told['live']} pages are live; this traffic earns most with about {afforded}."
-    return OutlookReport(days=days, days_at_most=at_most, arms_afforded=afforded, text=text)
+    looked = OutlookReport(
+        days=told["days"],
+        days_at_most=told["days_at_most"],
+        better_days=told.get("better_days"),  # outlooks of earlier releases lack these two
+        better_days_at_most=told.get("better_days_at_most"),
+        arms_afforded=told["arms_afforded"],
+        text="",
+    )
+    too_many = told["live"] >= FAR_TOO_MANY * looked.arms_afforded
+    text = _outlook_text(looked, verdict, leader, told)
+    if too_many:
+        text += f" {told['live']} pages are live; this traffic earns most with about {looked.arms_afforded}."
+    return replace(looked, text=text)
 
 
-def _outlook_text(days: float | None, at_most: float | None, horizon_days: int) -> str:
-    if days is None:
-        return f"At this pace it will probably not be decided within {horizon_days} days. Try fewer or bolder pages."
-    likely = f"It will probably be decided within {wording.count_of(max(round(days), 1), 'day')}"
+def _outlook_text(looked: OutlookReport, verdict: VerdictReport, leader: str | None, told: Mapping[str, Any]) -> str:
+    horizon_days = told["horizon_days"]
+    if looked.days is not None:
+        when = _within(looked.days, looked.days_at_most, horizon_days)
+        return f"Which page is best will probably be known {when}."
+    late = f"Which of all pages is best will probably not be known within {horizon_days} days"
+    if verdict.better_than_control:
+        return f"{late}: the weaker ones get too few visitors for that. There is no need to wait for it."
+    if looked.better_days is not None:
+        when = _within(looked.better_days, looked.better_days_at_most, horizon_days)
+        return f"That a page is better than today's will probably be sure {when}. {late}."
+    if leader is not None:
+        return f"{late}, nor whether “{leader}” beats today's page for sure: that takes more visitors."
+    return f"{late}. {'Try fewer or bolder pages' if told['live'] > FEWEST_ARMS else 'Try a bolder page'}."
+
+
+def _within(likely: float, at_most: float | None, horizon_days: int) -> str:
+    within = f"within {wording.count_of(max(round(likely), 1), 'day')}"
     if at_most is None:
-        return f"{likely}, but it may take more than {horizon_days}."
-    return f"{likely}, and very probably within {max(round(at_most), 1):,}."
+        return f"{within}, but it may take more than {horizon_days}"
+    return within if round(at_most) == round(likely) else f"{within}, very probably within {round(at_most):,}"

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from experiments.reporting import wording
 from experiments.reporting.charts import Chart, all_charts, rate_bar, rate_scale
-from experiments.reporting.values import ArmReport, Report
+from experiments.reporting.values import ArmReport, ProofReport, Report
 
 REFRESH_SECONDS = 5
 REFRESH_AFTER_THE_END_SECONDS = 60  # late conversions still come in
@@ -30,6 +30,9 @@ POLICIES = {
     "quick": "still more visitors are spent on being sure soon",
     "equal": "every page gets the same share",
 }
+PROOF_POLICY = "during the proof round half of them see its page and half today's, and the other pages wait"
+PAUSED_POLICY = "while it is paused, they see today's page"
+FROZEN_POLICY = "shares stand still, because visitors are not split as planned"
 LEFT = frozenset({"retired", "paused"})  # arms that new visitors are not sent to any more
 MATURING = 0.02  # part of the conversions still to come from which a reader is told
 _EXACT = ("exposures", "conversions", "rate", "probability_best", "lift", "lift_raw", "share")
@@ -55,9 +58,6 @@ CONVERSIONS_NOT_COUNTED = {
     "forged": "Conversions with a forged or damaged cookie or token",
     "foreign": "Conversions meant for another experiment or goal",
     "after_forgetting": "Conversions by people who had asked to be forgotten",
-}
-COUNTED_ALL_THE_SAME = {
-    "forgotten": "People who asked to be forgotten: erased, but still in the totals",
 }
 
 
@@ -88,6 +88,7 @@ class Row:
     lift: str
     lift_interval: str
     lift_raw: str
+    lift_proof: str  # of its proof round, if it had one
     share: str
     is_leader: bool
 
@@ -101,11 +102,14 @@ class Page:
     policy: str
     share_title: str
     key_numbers: Sequence[Number]
+    caption: str  # of the table of live pages
     live: Sequence[Row]
+    held: Sequence[Row]  # live pages that get no visitors while a proof round runs
     retired: Sequence[Row]
     charts: Sequence[Chart]
     split: str
     not_counted: Sequence[Number]
+    forgotten: str
     goals: Sequence[str]
     goal_rows: Sequence[Sequence[str]]
     refresh_seconds: int
@@ -115,20 +119,25 @@ class Page:
 def page_of(report: Report) -> Page:
     """Arrange the report for reading."""
     rows = _rows(report)
+    live = [row for row in rows if row.arm.status not in LEFT]
+    held = [row for row in live if _is_held(report, row.arm)]
     goals = sorted({goal for arm in report.arms for goal in arm.goals})
     return Page(
         report=report,
         status=STATUSES.get(report.status, report.status),
         headline=_headline(report),
-        state="not_started" if report.status == "draft" else report.verdict.state,
-        policy=POLICIES.get(report.policy, report.policy),
+        state=_state(report),
+        policy=_policy(report),
         share_title="Last share of new visitors" if report.finished_at else "Share of new visitors",
         key_numbers=_key_numbers(report),
-        live=[row for row in rows if row.arm.status not in LEFT],
+        caption=_caption(report),
+        live=[row for row in live if row not in held],
+        held=held,
         retired=[row for row in rows if row.arm.status in LEFT],
         charts=all_charts(report),
         split=_split(report),
         not_counted=_not_counted(report),
+        forgotten=_forgotten(report),
         goals=goals,
         goal_rows=[[arm.name, *(wording.whole(arm.goals.get(goal, 0)) for goal in goals)] for arm in report.arms],
         refresh_seconds=REFRESH_SECONDS if report.status in {"running", "paused"} else REFRESH_AFTER_THE_END_SECONDS,
@@ -150,18 +159,63 @@ def _headline(report: Report) -> str:
         return "No visitors yet"
     if len(report.arms) == 1:
         return "Nothing to compare yet"
+    if report.proof is not None and report.proof.is_reported:
+        return "A page is chosen"
+    if report.verdict.state == "leaning" and report.verdict.better_than_control:
+        return "Better than today's page"
     control_won = report.verdict.state == "decided" and report.leader is not None and report.leader.is_control
     return "Today's page wins" if control_won else HEADLINES.get(report.verdict.state, report.verdict.state)
 
 
+def _state(report: Report) -> str:
+    """Return what the verdict's colour goes by: its state, and two that only the page knows."""
+    if report.status == "draft":
+        return "not_started"
+    is_sure = report.verdict.better_than_control or (report.proof is not None and report.proof.is_reported)
+    return "better" if is_sure and report.verdict.state == "leaning" else report.verdict.state
+
+
+def _policy(report: Report) -> str:
+    if report.frozen_at is not None and report.finished_at is None:
+        return FROZEN_POLICY
+    if report.status == "paused":
+        return PAUSED_POLICY
+    if _shown_in_proof(report):
+        return PROOF_POLICY
+    return POLICIES.get(report.policy, report.policy)
+
+
+def _caption(report: Report) -> str:
+    if report.status != "running":
+        return "The pages"
+    return "The two pages of the proof round" if _shown_in_proof(report) else "Pages that get new visitors"
+
+
+def _shown_in_proof(report: Report) -> ProofReport | None:
+    """Return the proof round by which new visitors are split now."""
+    newest = next(iter(report.proofs), None)
+    return newest if newest is not None and newest.is_shown else None
+
+
+def _is_held(report: Report, arm: ArmReport) -> bool:
+    proof = _shown_in_proof(report)
+    return proof is not None and not arm.is_control and arm.key != proof.arm
+
+
 def _rows(report: Report) -> list[Row]:
+    """Return today's page first, then the others, likeliest to be best first."""
     scale = rate_scale(report.arms)
     leader = report.leader
-    ordered = sorted(report.arms, key=lambda arm: (arm.probability_best or 0.0, arm.rate or 0.0), reverse=True)
-    return [_row(arm, scale, is_leader=leader is not None and arm.key == leader.key) for arm in ordered]
+    ordered = sorted(
+        report.arms, key=lambda arm: (arm.is_control, arm.probability_best or 0.0, arm.rate or 0.0), reverse=True
+    )
+    proved = {proof.arm: proof for proof in reversed(report.proofs) if proof.lift is not None}
+    return [
+        _row(arm, scale, proved.get(arm.key), is_leader=leader is not None and arm.key == leader.key) for arm in ordered
+    ]
 
 
-def _row(arm: ArmReport, scale: tuple[float, float], *, is_leader: bool) -> Row:
+def _row(arm: ArmReport, scale: tuple[float, float], proof: ProofReport | None, *, is_leader: bool) -> Row:
     return Row(
         arm=arm,
         exact={name: _in_full(getattr(arm, name)) for name in _EXACT},
@@ -176,6 +230,7 @@ def _row(arm: ArmReport, scale: tuple[float, float], *, is_leader: bool) -> Row:
         lift=wording.lift(arm.lift, arm.lift_interval) if arm.exposures else wording.UNKNOWN,
         lift_interval=wording.lift_interval(arm.lift_interval) if arm.exposures else "",
         lift_raw=wording.lift(arm.lift_raw, arm.lift_interval),
+        lift_proof=wording.lift(proof.lift, proof.lift_interval) if proof else "",
         share=wording.share(arm.share),
         is_leader=is_leader,
     )
@@ -188,8 +243,7 @@ def _in_full(number: float | None) -> str:
 def _key_numbers(report: Report) -> list[Number]:
     visitors, conversions = report.exposures, report.conversions
     overall = conversions / visitors if visitors else None
-    others = {*CONVERSIONS_NOT_COUNTED, *COUNTED_ALL_THE_SAME}
-    uncounted = sum(number for kind, number in report.not_counted.items() if kind not in others)
+    uncounted = sum(number for kind, number in report.not_counted.items() if kind not in CONVERSIONS_NOT_COUNTED)
     return [
         Number(label="Visitors", text=wording.whole(visitors), exact=visitors, key="exposures"),
         Number(label="Conversions", text=wording.whole(conversions), exact=conversions, key="conversions"),
@@ -218,12 +272,20 @@ def _split(report: Report) -> str:
 
 
 def _not_counted(report: Report) -> list[Number]:
-    words = {**VISITS_NOT_COUNTED, **CONVERSIONS_NOT_COUNTED, **COUNTED_ALL_THE_SAME}
+    words = {**VISITS_NOT_COUNTED, **CONVERSIONS_NOT_COUNTED}
     most_first = sorted(report.not_counted.items(), key=lambda item: -item[1])
     return [
         Number(label=words.get(kind) or _readable(kind), text=wording.whole(number), exact=number, key=kind)
         for kind, number in most_first
     ]
+
+
+def _forgotten(report: Report) -> str:
+    """Say who asked to be forgotten: what was kept of them is gone, and the totals, which name nobody, still hold."""
+    if not report.forgotten:
+        return ""
+    people = "1 person" if report.forgotten == 1 else f"{report.forgotten:,} people"
+    return f"{people} asked to be forgotten: what was kept of them is erased. The totals here still include them."
 
 
 def _readable(key: str) -> str:

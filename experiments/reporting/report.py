@@ -18,12 +18,15 @@ from experiments.belief import Belief
 from experiments.evidence import Evidence, Floats
 from experiments.models import EXPOSURES, Allocation, Arm, EpochCount, Experiment
 from experiments.reporting import further
+from experiments.reporting.proofs import proofs
 from experiments.reporting.sentences import sentence
 from experiments.reporting.values import ArmReport, Moment, Report, SampleRatioReport, VerdictReport
 from experiments.splitter import tallies as kinds
 
 LEVEL = 0.95  # of every interval
 MINIMUM_EXPOSURES = 1_000  # of the leader and of the control, before a report says more than "too early"
+FAR_AHEAD = 0.8  # probability best: nobody is told to try bolder pages beside such a leader
+FORGOTTEN = "forgotten"  # the tally of people who asked to be forgotten
 MOST_MOMENTS = 400  # a chart a thousand pixels wide shows no more
 
 __all__ = ["ArmReport", "Moment", "Report", "SampleRatioReport", "VerdictReport", "as_json", "build"]
@@ -43,10 +46,13 @@ def build(experiment: Experiment) -> Report:
     allocation = experiment.allocations.last()
     known, now = evidence.gather(experiment, arms), timezone.now()
     believed = belief.of(experiment, known, now)
-    arm_reports = _arms(believed, allocation, _reached(arms, experiment.trusted_from_epoch)) if arms else []
     ratio = _ratio(experiment, known)
     judged = _judged(believed, ratio) if ratio else None
-    behind = lag.measure()
+    reached = _reached(arms, experiment.trusted_from_epoch)
+    arm_reports = _arms(believed, allocation, reached, judged) if arms else []
+    rounds = proofs(experiment)
+    said = sentence(experiment, arm_reports, judged, rounds)
+    behind, tallies = lag.measure(), _tallies(experiment)
     return Report(
         experiment_id=experiment.pk,
         name=experiment.name,
@@ -63,15 +69,16 @@ def build(experiment: Experiment) -> Report:
         arms=arm_reports,
         waiting=experiment.arms.filter(status=Arm.Status.WAITING).count(),
         sample_ratio=SampleRatioReport(p_value=ratio.p_value if ratio else None, ok=ratio.ok if ratio else True),
-        verdict=sentence(experiment, arm_reports, judged),
+        verdict=said,
         history=_history(experiment),
-        not_counted=_not_counted(experiment),
+        not_counted=_not_counted(tallies),
+        forgotten=tallies[FORGOTTEN],
         leads=experiment.leads.count(),
         frozen_at=experiment.frozen_at,
         set_aside=further.set_aside(experiment),
-        proof=further.proof(experiment),
+        proofs=rounds,
         replay=further.replay(known),
-        outlook=further.outlook(experiment),
+        outlook=further.outlook(experiment, said, _ahead(arm_reports, judged)),
         still_maturing=believed.still_maturing,
     )
 
@@ -79,11 +86,18 @@ def build(experiment: Experiment) -> Report:
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report as JSON data; the API, the export and the page's charts all use this one form."""
     data = asdict(report)
-    for name in ("generated_at", "counted_until", "started_at", "finished_at", "frozen_at"):
-        data[name] = data[name].isoformat() if data[name] else None
+    _write_times(data, "generated_at", "counted_until", "started_at", "finished_at", "frozen_at")
     for moment in data["history"]:
-        moment["at"] = moment["at"].isoformat()
-    return data
+        _write_times(moment, "at")
+    for proof in data["proofs"]:
+        _write_times(proof, "started_at", "ended_at")
+    place = next((place for place, proof in enumerate(report.proofs) if proof is report.proof), None)
+    return {**data, "proof": None if place is None else data["proofs"][place]}
+
+
+def _write_times(data: dict[str, Any], *names: str) -> None:
+    for name in names:
+        data[name] = data[name].isoformat() if data[name] else None
 
 
 def _judged(believed: Belief, ratio: inference.SampleRatio) -> inference.Verdict:
@@ -98,7 +112,30 @@ def _judged(believed: Belief, ratio: inference.SampleRatio) -> inference.Verdict
     )
 
 
-def _arms(believed: Belief, allocation: Allocation | None, reached: dict[int, _Reached]) -> list[ArmReport]:
+def _ahead(arms: Sequence[ArmReport], judged: inference.Verdict | None) -> str | None:
+    """Return the name of a page that is far ahead of all others and of today's."""
+    if judged is None or judged.leader is None or (judged.probability_best or 0.0) < FAR_AHEAD:
+        return None
+    leader = arms[judged.leader]
+    return None if leader.is_control else leader.name
+
+
+def _better(known: Evidence, judged: inference.Verdict | None) -> list[bool]:
+    """Tell which arms are better than the control, by evidence alone.
+
+    The threshold is that of a winner: arm k exceeds c falsely with a chance of at most 1 / c, however often one looks,
+    so that of all arms any does with at most 5%. If all arms are equal, that covers the claim of a winner as well: who
+    beats everybody beats the control.
+    """
+    if judged is None or judged.leader is None:
+        return [False] * len(known.arms)
+    found = inference.evidence_against(known.control, known.exposures, known.conversions)
+    return [bool(better) for better in found > inference.winner_threshold(len(known.arms))]
+
+
+def _arms(
+    believed: Belief, allocation: Allocation | None, reached: dict[int, _Reached], judged: inference.Verdict | None
+) -> list[ArmReport]:
     known, standing = believed.known, believed.standing
     exposures, conversions = known.total_exposures, known.total_conversions
     rate_low, rate_high = bandit.credible_interval(*bandit.posterior(exposures, conversions), level=LEVEL)
@@ -108,7 +145,7 @@ def _arms(believed: Belief, allocation: Allocation | None, reached: dict[int, _R
     lift, lift_low, lift_high = believed.posterior.lift(control=known.control, level=LEVEL)
     raw = _raw_lifts(exposures, conversions, known.control)
     shares = allocation.shares if allocation else {}
-    values = known.values.sum(axis=0)
+    values, better = known.values.sum(axis=0), _better(known, judged)
     return [
         ArmReport(
             key=arm.key,
@@ -126,6 +163,7 @@ def _arms(believed: Belief, allocation: Allocation | None, reached: dict[int, _R
             lift=_known(lift[i]),
             lift_interval=_interval(lift_low[i], lift_high[i]),
             lift_raw=_known(raw[i]),
+            is_better=better[i],
             goals=reached[arm.pk].counts,
             goal_values=reached[arm.pk].values,
             genes=_genes(arm),
@@ -136,7 +174,7 @@ def _arms(believed: Belief, allocation: Allocation | None, reached: dict[int, _R
 
 def _genes(arm: Arm) -> dict[str, str]:
     content = arm.variant.content
-    return {"angle": content["angle"], **content["theme"]}
+    return {"angle": content["angle"], **content.get("theme", {})}
 
 
 def _raw_lifts(exposures: Floats, conversions: Floats, control: int) -> Floats:
@@ -190,10 +228,15 @@ def _history(experiment: Experiment) -> list[Moment]:
     ]
 
 
-def _not_counted(experiment: Experiment) -> dict[str, int]:
-    """Return the tallies, less the pages that waited to be seen and then were."""
-    numbers = Counter(dict(experiment.tallies.values_list("kind").annotate(Sum("count"))))
+def _tallies(experiment: Experiment) -> Counter[str]:
+    return Counter(dict(experiment.tallies.values_list("kind").annotate(Sum("count"))))
+
+
+def _not_counted(tallies: Counter[str]) -> dict[str, int]:
+    """Return the tallies of what was not counted, less the pages that waited to be seen and then were."""
+    numbers = tallies.copy()
     numbers[kinds.UNCONFIRMED] -= numbers.pop(kinds.CONFIRMED, 0)
     numbers[kinds.PREFETCH] -= numbers.pop(kinds.SHOWN, 0)
+    numbers.pop(FORGOTTEN, None)  # was counted
     # A tally is written each second, so the one of a page may come after the one of its being seen.
     return {kind: number for kind, number in sorted(numbers.items()) if number > 0}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from experiments.inference import Verdict, VerdictState
 from experiments.models import Experiment, Goal
 from experiments.reporting import wording
-from experiments.reporting.values import ArmReport, VerdictReport
+from experiments.reporting.values import ArmReport, ProofReport, VerdictReport
 
 CONTROL = "today's page"
 FEWEST_ARMS = 2  # to compare
@@ -25,11 +25,28 @@ _CANNOT_BE_TRUSTED = (
 Status = Experiment.Status
 
 
-def sentence(experiment: Experiment, arms: Sequence[ArmReport], judged: Verdict | None) -> VerdictReport:
+def sentence(
+    experiment: Experiment, arms: Sequence[ArmReport], judged: Verdict | None, proofs: Sequence[ProofReport] = ()
+) -> VerdictReport:
     """Say what the counts mean and what to do. `arms` are in the order `judged` was computed in."""
+    state = judged.state if judged and experiment.status != Status.DRAFT else VerdictState.COLLECTING
+    result = next((proof for proof in proofs if proof.is_reported), None)
     return VerdictReport(
-        state=judged.state.value if judged and experiment.status != Status.DRAFT else VerdictState.COLLECTING.value,
-        text=_text(experiment, arms, judged),
+        state=state.value,
+        text=_promoted(result) if result is not None else _text(experiment, arms, judged),
+        better_than_control=judged is not None and judged.leader is not None and arms[judged.leader].is_better,
+        best_of_all=state == VerdictState.DECIDED,
+    )
+
+
+def _promoted(proof: ProofReport) -> str:
+    """Tell the result of a page that everybody sees: the lift of its proof round, which nobody chose for being high."""
+    visitors = wording.count_of(sum(proof.exposures), "visitor")
+    lift = f"{wording.lift(proof.lift, proof.lift_interval)} ({wording.lift_interval(proof.lift_interval)})"
+    rest = "" if proof.is_proved else ", likely but not proved"
+    return (
+        f"Everybody sees “{proof.name}” now. In its proof round, {visitors} counted from zero, it turned out {lift} "
+        f"against today's page{rest if proof.lift and proof.lift > 0 else ''}. This is the lift to report."
     )
 
 
@@ -95,7 +112,26 @@ def _leaning(experiment: Experiment, arms: Sequence[ArmReport], ahead: ArmReport
     who = "Today's page" if ahead.is_control else _name(ahead)
     against = _against_challenger(arms) if ahead.is_control else f"{CONTROL} {_short_rate(control)}"
     rates = f"{_rate(experiment, ahead)}, {against}"
+    if ahead.is_better:
+        return _better(experiment, ahead, rates)
     return f"{who} {_how_far_ahead(ahead)}: {rates}.{_possible_gain(ahead)} {_keep_going(experiment)}"
+
+
+def _better(experiment: Experiment, ahead: ArmReport, rates: str) -> str:
+    """Keep two claims apart: better than today's page, which is sure, and best of all pages, which is not."""
+    best = f"Whether it is the best of all pages is not sure yet ({wording.chance(ahead.probability_best)})."
+    gain = _possible_gain(ahead) if ahead.lift_interval is not None and ahead.lift_interval[0] > 0 else ""
+    return (
+        f"{_name(ahead)} is better than today's page, that is sure: {rates}.{gain} {best} {_go_on(experiment, ahead)}"
+    )
+
+
+def _go_on(experiment: Experiment, better: ArmReport) -> str:
+    if experiment.status == Status.RUNNING and experiment.proof_arm_id is None:
+        return "Showing it to everybody would be a gain already; let it run to find a still better one."
+    if _is_over(experiment):
+        return _closing(experiment, better, "Showing it to everybody is a gain.")
+    return _keep_going(experiment)
 
 
 def _how_far_ahead(ahead: ArmReport) -> str:
@@ -169,6 +205,8 @@ def _range(arm: ArmReport, words: str) -> str:
 def _keep_going(experiment: Experiment) -> str:
     if experiment.status == Status.PAUSED:
         return "It is paused: resume it to learn more."
+    if experiment.status == Status.RUNNING and experiment.proof_arm_id is not None:
+        return "A proof round is running: wait for what it says."
     if _is_over(experiment):
         return "It has ended: treat this as a hint, not as a result."
     return "Let it run."
@@ -176,6 +214,8 @@ def _keep_going(experiment: Experiment) -> str:
 
 def _closing(experiment: Experiment, arm: ArmReport | None, advice: str) -> str:
     """Say what to do, or, once somebody has promoted a page, what was done."""
+    if experiment.status == Status.RUNNING and experiment.proof_arm_id is not None:
+        return _keep_going(experiment)
     if experiment.status != Status.PROMOTED or experiment.winner is None:
         return advice
     promoted = experiment.winner

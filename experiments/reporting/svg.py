@@ -33,10 +33,9 @@ def line(start: Point, end: Point, class_: str) -> str:
     return tag("line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], class_=class_)
 
 
-def path(points: Iterable[Point], class_: str, *, closed: bool = False, clip: str = "") -> str:
+def path(points: Iterable[Point], class_: str, *, closed: bool = False) -> str:
     drawn = "M" + "L".join(f"{_value(x)} {_value(y)}" for x, y in points) + ("Z" if closed else "")
-    clipping = {"clip_path": f"url(#{clip})"} if clip else {}
-    return tag("path", d=drawn, class_=class_, **clipping)
+    return tag("path", d=drawn, class_=class_)
 
 
 def picture(*children: str, name: str, size: tuple[float, float], title: str, description: str, class_: str) -> str:

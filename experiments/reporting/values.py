@@ -25,6 +25,7 @@ class ArmReport:
     lift: float | None  # over the control, corrected for when each arm was shown
     lift_interval: tuple[float, float] | None
     lift_raw: float | None  # the plain ratio of the two rates, minus one
+    is_better: bool  # than the control, by evidence that holds however often one looks
     goal_values: dict[str, float]  # summed value of every goal that has one
     goals: dict[str, int]  # conversions of every goal
     genes: dict[str, str]
@@ -40,12 +41,16 @@ class SampleRatioReport:
 class VerdictReport:
     state: str  # collecting, leaning, decided, no_difference, cannot_be_trusted
     text: str
+    # Two claims, each by evidence that holds however often one looks; the second is the harder one.
+    better_than_control: bool = False  # the leader is better than today's page
+    best_of_all: bool = False  # the leader is better than every other page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofReport:
-    """The proof round: one page and the control from zero, on a fixed split."""
+    """A proof round: one page and the control from zero, on a fixed split."""
 
+    state: str  # running, paused, ended; frozen: the split failed meanwhile; set_aside: with the numbers of its time
     arm: str
     name: str
     since_epoch: int
@@ -54,7 +59,19 @@ class ProofReport:
     lift: float | None  # the one to report: nobody chose it for being high
     lift_interval: tuple[float, float] | None
     is_proved: bool  # by evidence that holds however often one looks
+    is_reported: bool  # everybody sees this page now: its lift in this round is the experiment's result
+    started_at: datetime
+    ended_at: datetime | None
     text: str
+
+    @property
+    def is_over(self) -> bool:
+        return self.ended_at is not None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether this round decides what new visitors see: half of them its page, half today's."""
+        return self.state in {"running", "frozen"} and not self.is_over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +88,10 @@ class ReplayReport:
 class OutlookReport:
     """How long it will probably still take, by simulation."""
 
-    days: float | None  # in half of the simulated futures it is over by then; None if in fewer
+    days: float | None  # in half of the simulated futures it is known by then which page is best; None if in fewer
     days_at_most: float | None  # in nine of ten
+    better_days: float | None  # the same for: a page is surely better than today's
+    better_days_at_most: float | None
     arms_afforded: int  # how many pages earn most from the planned visitors
     text: str
 
@@ -109,9 +128,10 @@ class Report:
     history: Sequence[Moment]
     not_counted: dict[str, int]  # by kind: bots, people who opted out, late conversions …
     leads: int
+    forgotten: int = 0  # people who were counted and then asked to be forgotten: erased, and still in the totals
     frozen_at: datetime | None = None  # since when shares stand still because visitors were not split as planned
     set_aside: int = 0  # visitors of earlier epochs that no number here is computed from
-    proof: ProofReport | None = None
+    proofs: Sequence[ProofReport] = ()  # every proof round, the newest first
     replay: ReplayReport | None = None
     outlook: OutlookReport | None = None
     still_maturing: float = 0.0  # part of the conversions of visitors so far that is expected still to come
@@ -123,6 +143,11 @@ class Report:
     @property
     def conversions(self) -> int:
         return sum(arm.conversions for arm in self.arms)
+
+    @property
+    def proof(self) -> ProofReport | None:
+        """The round that matters: that of the page everybody sees now, else the newest."""
+        return next((proof for proof in self.proofs if proof.is_reported), next(iter(self.proofs), None))
 
     @property
     def leader(self) -> ArmReport | None:

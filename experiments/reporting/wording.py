@@ -3,7 +3,7 @@
 Digits follow knowledge: a second one appears only where the interval is narrow enough to give it meaning.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 UNKNOWN = "–"
 MINUS = "\u2212"  # a hyphen would let a line break between the sign and its number
@@ -73,6 +73,10 @@ def duration(length: timedelta) -> str:
             number = seconds // size
             return f"{number:,} {unit}{'' if number == 1 else 's'}"
     return "just started"
+
+
+def day(at: datetime) -> str:
+    return f"{at.day} {at:%b %Y}"
 
 
 def count_of(number: int, noun: str) -> str:

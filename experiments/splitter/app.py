@@ -35,7 +35,7 @@ from experiments.splitter.journal import Journal, JournalUnavailable
 from experiments.splitter.links import with_query, wsgi_safe
 from experiments.splitter.rates import RateLimit
 from experiments.splitter.refresher import Refresher
-from experiments.splitter.requests import Environ, address, is_preview, text
+from experiments.splitter.requests import Environ, address, host_name, is_preview, text
 from experiments.splitter.responses import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
@@ -93,6 +93,7 @@ class Splitter:
         now_ms: Milliseconds = wall_ms,
         monotonic_ms: Milliseconds = monotonic_ms,
     ) -> None:
+        self._pages_host = config.pages_host
         self._trusted_proxies = config.trusted_proxy_count
         self._now_ms = now_ms
         self.tallies = Tallies()
@@ -156,9 +157,13 @@ class Splitter:
         # Optimization: Granian sends a list at once, and streams every other iterable part by part.
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
-    @staticmethod
-    def owns(environ: Environ) -> bool:
-        """Tell whether a request is the visitor tier's: neither a preview nor the console's."""
+    def owns(self, environ: Environ) -> bool:
+        """Tell whether a request is the visitor tier's: neither a preview nor the console's.
+
+        On the host of pages with scripts of their own there is no console at all.
+        """
+        if self._is_on_pages_host(environ):
+            return True
         path = text(environ, "PATH_INFO")
         if path.startswith(PREFIX):
             return not is_preview(environ)
@@ -209,12 +214,15 @@ class Splitter:
         experiment = self.refresher.experiments.get(slug)
         if not self._limit.allows(address(environ, self._trusted_proxies)):
             return self._refuse(experiment)
-        if experiment is None:
+        if experiment is None or (experiment.has_own_host and not self._is_on_pages_host(environ)):
             return NOWHERE
         # Optimization: by far the most requests are for the page, so that is asked first.
         if not rest and slash and environ["REQUEST_METHOD"] == "GET":
             return self._visits.page(experiment, environ)
         return self._other_reply(experiment, environ, slash + rest)
+
+    def _is_on_pages_host(self, environ: Environ) -> bool:
+        return bool(self._pages_host) and host_name(text(environ, "HTTP_HOST")) == self._pages_host
 
     def _other_reply(self, experiment: Experiment, environ: Environ, rest: str) -> Reply:
         """Answer a request below the page's address; `rest` starts with a slash unless it is empty."""
@@ -266,7 +274,9 @@ class Splitter:
         self.tallies.count("crashes")
         slug, _, rest = text(environ, "PATH_INFO").removeprefix(PREFIX).partition("/")
         experiment = self.refresher.experiments.get(slug)
-        return experiment.control.page.identity if experiment and not rest else BROKEN
+        if experiment is None or rest or (experiment.has_own_host and not self._is_on_pages_host(environ)):
+            return BROKEN
+        return experiment.control.page.identity
 
     def _health_reply(self, path: str, environ: Environ) -> Reply:
         if path not in HEALTH_PATHS:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.splitter.requests import host_name
 from experiments.splitter.stores import SHARDS, cluster_nodes, is_cluster
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
@@ -30,6 +31,7 @@ class Config:
     rate_per_second: float = DEFAULT_RATE_PER_SECOND  # requests of one address; 0 turns the limit off
     rate_exempt: frozenset[str] = frozenset(DEFAULT_RATE_EXEMPT.split(","))
     threads: int = DEFAULT_THREADS  # that the server answers with
+    pages_host: str = ""  # the only host for pages with scripts of their own; without it they are not served
     trusted_proxy_count: int = 0  # X-Forwarded-For and -Proto are believed only when this is above 0
 
 
@@ -49,6 +51,7 @@ def from_environ(environ: Mapping[str, str]) -> Config:
         rate_per_second=_number(environ, "VISITOR_RATE_PER_SECOND", DEFAULT_RATE_PER_SECOND),
         rate_exempt=frozenset(_words(environ.get("VISITOR_RATE_EXEMPT", DEFAULT_RATE_EXEMPT))),
         threads=int(_number(environ, "WEB_THREADS", DEFAULT_THREADS)),
+        pages_host=host_name(environ.get("PAGES_HOST", "")),
         trusted_proxy_count=int(_number(environ, "TRUSTED_PROXY_COUNT", 0)),
     )
 

@@ -58,12 +58,15 @@ class Conversions:
         if link is None:
             return plain(NOT_FOUND, "There is no such link.\n")
         visitor = self.sightings.visitor(experiment, environ)
+        is_exposed = not visitor.exposure  # it was written down before the cookie was given
         if environ["REQUEST_METHOD"] == "GET" and not is_prefetch(environ):
-            self._count_click(experiment, visitor, link.goals)
+            is_exposed |= self._count_click(experiment, visitor, link.goals)
         query = _query_of_page(experiment, environ)
         if link.is_form:
             return empty(FOUND, ("Location", with_query(f"/p/{experiment.slug}/", query) + FORM))
-        token = self.tokens.sign(visitor.assignment) if link.wants_token and visitor.assignment else ""
+        # A token earns a conversion at another server, which must not be one without an exposure.
+        has_token = link.wants_token and is_exposed
+        token = self.tokens.sign(visitor.assignment) if has_token and visitor.assignment else ""
         return empty(FOUND, ("Location", link.destination(query, token)))
 
     def event(self, experiment: Experiment, environ: Environ) -> Reply:
@@ -133,11 +136,14 @@ class Conversions:
             headers = [*headers, ("Retry-After", RETRY_SECONDS)]
         return Reply(status, headers, page)
 
-    def _count_click(self, experiment: Experiment, visitor: Visitor, goals: Iterable[str]) -> None:
+    def _count_click(self, experiment: Experiment, visitor: Visitor, goals: Iterable[str]) -> bool:
+        """Write down what a click says; tell whether it could be written."""
         try:
             self._write(visitor, self._converted(experiment, visitor, goals))
         except JournalUnavailable:
             self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
+            return False
+        return True
 
     def _converted(
         self,
@@ -185,12 +191,15 @@ class Conversions:
         )
 
     def _write(self, visitor: Visitor, conversions: list[Conversion], lead: Lead | None = None) -> None:
-        """Write all of it in one go, so that a lead never stands without its conversion."""
-        lines = [lead.encode()] if lead else []
+        """Write all of it in one go, so that a lead never stands without its conversion.
+
+        What was done is a sign that the page was seen even where it reaches no goal.
+        """
+        lines = [visitor.exposure, *([lead.encode()] if lead else [])]
         lines += [conversion.encode() for conversion in conversions]
-        if not lines:
+        if not any(lines):
             return
-        self.journal.append(b"".join([visitor.exposure, *lines]))
+        self.journal.append(b"".join(lines))
         self.tallies.count("leads", 1 if lead else 0)
         self.tallies.count("conversions", len(conversions))
 

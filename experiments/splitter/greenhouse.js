@@ -71,6 +71,16 @@
     (cookie("gh_consent") ? choices : bar).hidden = false;
   }
 
+  // On an imported page: what was picked as a goal and leads nowhere by itself. The answer sends nobody anywhere.
+  function tellOfPicked(event) {
+    var place = event.target.closest ? event.target.closest("[data-greenhouse]") : null;
+    if (!place || (place.nodeName === "FORM") !== (event.type === "submit")) return;
+    var go = new URL("go/" + encodeURIComponent(place.getAttribute("data-greenhouse")), base);
+    fetch(go, {redirect: "manual", keepalive: true}).catch(function () { /* uncounted, and nothing else */ });
+  }
+
+  document.addEventListener("click", tellOfPicked, true);
+  document.addEventListener("submit", tellOfPicked, true);
   whenShown(confirmSeen);
   offerConsent();
 })();

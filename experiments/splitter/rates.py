@@ -2,15 +2,20 @@
 
 A bucket holds two seconds' worth: a page brings its script and images along, and an office behind one address arrives
 in bursts. Per process, so the whole host lets through that many times its number of processes.
+
+Of more addresses than there is room for, the one that has been silent longest is forgotten: whoever keeps asking keeps
+their empty bucket, however many others come. Who can ask from as many addresses as there is room for has as many full
+buckets anyway.
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Collection
 
 from experiments.splitter.clock import Milliseconds
 
 BURST_SECONDS = 2.0
-MAX_ADDRESSES = 20_000  # about 4 MB; beyond it the bucket that was made first is forgotten
+MAX_ADDRESSES = 20_000  # about 5 MB
 IPV6_NETWORK_GROUPS = 4  # a /64: less than that is one customer
 
 
@@ -31,7 +36,9 @@ class RateLimit:
         self._monotonic_ms = monotonic_ms
         self._max_addresses = max_addresses
         self._lock = threading.Lock()
-        self._buckets: dict[str, tuple[float, int]] = {}  # address -> tokens left, at which moment
+        # Address -> tokens left, at which moment; the last to ask stands last. A plain dict, moved about like that,
+        # has to look for its first entry behind thousands of holes.
+        self._buckets: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def allows(self, address: str) -> bool:
         """Take a token for this address; tell whether there was one."""
@@ -45,8 +52,9 @@ class RateLimit:
             tokens, at_ms = self._buckets.get(key, (self._burst, now_ms))
             tokens = min(self._burst, tokens + (now_ms - at_ms) * self._per_ms)
             self._buckets[key] = (tokens - 1 if tokens >= 1 else tokens, now_ms)
+            self._buckets.move_to_end(key)
             if len(self._buckets) > self._max_addresses:
-                del self._buckets[next(iter(self._buckets))]
+                self._buckets.popitem(last=False)
         return tokens >= 1
 
     def __len__(self) -> int:

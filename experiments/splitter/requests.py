@@ -46,6 +46,13 @@ def is_preview(environ: Environ) -> bool:
     return "gh_preview=" in query and _PREVIEW.search(query) is not None
 
 
+def host_name(host: str) -> str:
+    """Give the name in a Host header: in small letters, without the port."""
+    name = host.strip().lower()
+    head, colon, port = name.rpartition(":")
+    return (head if colon and port.isdecimal() else name).rstrip(".")
+
+
 def is_cross_site(environ: Environ) -> bool:
     """Tell whether the browser says that another site's page made it ask."""
     return environ.get("HTTP_SEC_FETCH_SITE") == "cross-site"

@@ -106,6 +106,7 @@ class Experiment:
     form: Form | None
     images: Mapping[str, Answer]
     everyone_gets: Arm | None  # whatever their cookie says; None while arms compete
+    has_own_host: bool  # carries scripts of its own, so it is shown on PAGES_HOST alone
     blobs: frozenset[str]  # hashes of everything it is made of
 
 
@@ -173,6 +174,7 @@ def _compiled(document: Mapping[str, Any], blobs: Mapping[str, Blob]) -> Experim
         form=form_of(document["form"]) if document.get("form") else None,
         images=_images(document, blobs),
         everyone_gets={Status.FINISHED: arms[document["control"]], Status.PROMOTED: arms.get(winner)}.get(status),
+        has_own_host=bool(document.get("own_host", False)),
         blobs=frozenset(blobs),
     )
 

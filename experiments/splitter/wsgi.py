@@ -3,8 +3,8 @@
 granian --interface wsgi experiments.splitter.wsgi:application
 """
 
-import atexit
 import os
+from multiprocessing.util import Finalize
 
 from experiments.splitter.app import Splitter
 from experiments.splitter.config import BadSetting, from_environ
@@ -19,7 +19,9 @@ def visitor_tier() -> Splitter:
         raise SystemExit(f"greenhouse: {error}") from None
     splitter = Splitter(config, RedisStore(config.store_url, shards=config.journal_shards))
     splitter.start()
-    atexit.register(splitter.close)
+    # Not by `atexit`: Granian's workers are forks of `multiprocessing`, which leave without it before Python 3.13. Its
+    # own list is gone through by them, and by every other process at exit.
+    Finalize(None, splitter.close, exitpriority=0)
     return splitter
 
 

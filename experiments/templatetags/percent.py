@@ -7,5 +7,5 @@ register = template.Library()
 
 @register.filter
 def percent(fraction: float | None) -> str:
-    """Return "4.2 %" for 0.042, and a dash for what is not known."""
-    return "–" if fraction is None else f"{fraction:.1%}".replace(".0%", "%").replace("%", " %")
+    """Return "4.2%" for 0.042, and a dash for what is not known."""
+    return "–" if fraction is None else f"{fraction:.1%}".replace(".0%", "%")

@@ -87,6 +87,33 @@ def test_from_a_brief_to_approved_variants_by_clicking(console: Page):
     expect(console.get_by_role("button", name="Start", exact=True)).to_be_enabled()
 
 
+def test_directions_are_proposed_changed_and_struck_by_clicking(console: Page):
+    experiment = make_draft(1)
+    console.goto(f"/console/experiments/experiment/{experiment.pk}/")
+    expect(console.get_by_text("Free: no language model is set up")).to_be_visible()
+    console.get_by_role("link", name="Look at the directions they take").click()
+    console.get_by_role("button", name="Propose directions").click()
+    expect(console.get_by_text("Thinking of directions")).to_be_visible()
+    generation.run(Generation.objects.get().pk)
+    expect(console.locator("fieldset")).to_have_count(4)  # two angles, a fact, and one of your own
+    console.get_by_label("What the page promises").first.fill("Your desk is empty by noon.")
+    console.get_by_label("Leave this one out").nth(1).check()
+    console.get_by_role("button", name="Save").click()
+    expect(console.get_by_text("The next variants take these directions.")).to_be_visible()
+    first, second = experiment.nursery.directions.all()[:2]
+    assert (first.promise, first.is_struck, second.is_struck) == ("Your desk is empty by noon.", False, True)
+
+
+def test_a_request_is_cancelled_by_clicking(console: Page):
+    experiment = make_draft(1)
+    asked = generation.request_generation(experiment.nursery, 5, budget_usd=None, by=None)
+    console.goto(f"/console/experiments/experiment/{experiment.pk}/")
+    console.locator("#progress").get_by_role("button", name="Cancel").click()
+    expect(console.get_by_text("Cancelled: 0 of 5 variants")).to_be_visible()
+    asked.refresh_from_db()
+    assert asked.status == "cancelled"
+
+
 def make_draft(variants: int) -> Experiment:
     experiment = make_experiment(arms=0, slug="archive")
     for _ in range(variants):

@@ -79,6 +79,17 @@ def test_a_click_on_a_header_sorts_and_another_turns_it_round(tab, live_server, 
     assert names(tab) == ["Variant 2", "Variant 3", "Variant 1"]
 
 
+def test_today_s_page_comes_first_until_another_order_is_chosen_and_can_come_first_again(tab, live_server, settings):
+    tab.set_viewport_size(PHONE)
+    open_report(tab, make_counted([(300, 9), (100, 3), (400, 40)]), live_server, settings)
+    assert names(tab) == ["Variant 1", "Variant 3", "Variant 2"]
+    order = tab.get_by_label("Sort by")
+    order.select_option("Visitors")
+    assert names(tab) == ["Variant 3", "Variant 1", "Variant 2"]
+    order.select_option("Today's page, then best first")
+    assert names(tab) == ["Variant 1", "Variant 3", "Variant 2"]
+
+
 def test_an_open_report_shows_new_visitors_and_keeps_what_was_chosen(tab, live_server, settings, monkeypatch):
     monkeypatch.setattr(page, "REFRESH_SECONDS", 0.2)
     experiment = make_counted([(300, 9), (100, 3), (200, 6)])

@@ -20,7 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from experiments import deployment, lifecycle
+from experiments import allocation, deployment, lifecycle
 from experiments.console.previews import SALT, preview_url
 from experiments.models import EXPOSURES, EpochCount, Experiment, Goal, Lead
 from experiments.splitter.stores import MemoryStore
@@ -85,12 +85,14 @@ MAY = {
     "superuser": {SEE, WRITE, JUDGE, RUN},
 }
 POSTS = {
-    "experiment_grow": WRITE, "experiment_decide": JUDGE, "experiment_step": RUN, "experiment_promote": RUN,
-    "experiment_roll_back": RUN, "experiment_renew": RUN, "variant_write": WRITE,
+    "experiment_grow": WRITE, "experiment_traffic": WRITE, "experiment_decide": JUDGE, "experiment_step": RUN,
+    "experiment_promote": RUN, "experiment_roll_back": RUN, "experiment_renew": RUN, "variant_write": WRITE,
     "variant_copy": WRITE, "variant_control": WRITE, "experiment_prove": RUN, "experiment_end_proof": RUN,
-    "experiment_set_aside": RUN,
+    "experiment_set_aside": RUN, "plan": WRITE, "budget": WRITE, "cancel_generation": WRITE,
 }  # fmt: skip
-GETS = {"experiment_workbench": SEE, "experiment_progress": SEE, "experiment_timeline": SEE, "variant_edit": WRITE}
+GETS = {"experiment_workbench": SEE, "experiment_alike": SEE, "experiment_progress": SEE, "experiment_timeline": SEE,
+        "variant_edit": WRITE, "import_page": WRITE, "import_goals": WRITE, "directions": WRITE,
+        "estimate": WRITE}  # fmt: skip
 SHARED = {"experiment_share"}  # Authors and Approvers may; it has a test of its own
 ADMINS_OWN = {"experiment_changelist", "experiment_add", "experiment_history", "experiment_delete", "experiment_change"}
 
@@ -104,6 +106,8 @@ def address_of(name: str, experiment: Experiment) -> str:
     variant = experiment.nursery.variants.first()
     assert variant is not None
     of_variant = name in {"variant_edit", "variant_copy", "variant_control"}
+    if name == "cancel_generation":
+        return url(name, experiment.pk, 1)  # none: who may cancel is told so, everybody else nothing
     return url(name, experiment.pk, *([variant.pk] if of_variant else []))
 
 
@@ -292,8 +296,8 @@ def new_experiment(brief: Brief, **changes: str) -> dict[str, str]:
     [
         ({"slug": "Spring Offer"}, "Use small letters, digits and hyphens"),
         ({"slug": "taken"}, "Another experiment has this address"),
-        ({"control_share": "95"}, "Write at most 90 %."),
-        ({"traffic_share": "0"}, "Write at least 0.1 %."),
+        ({"control_share": "95"}, "Write at most 90%."),
+        ({"traffic_share": "0"}, "Write at least 0.1%."),
         ({"visitors_per_day": "-3"}, "Write a number from 1 to 100,000,000 visitors, or leave it empty."),
         ({"planned_days": str(10**22)}, "Write a number from 1 to 3,650 days."),
         (
@@ -371,6 +375,70 @@ def test_a_wrong_budget_names_its_field_and_stays_as_typed(budget: str, cast: Ca
     assert f'value="{budget}"' in body
     assert 'name="count" value="7"' in body
     assert not Generation.objects.exists()
+
+
+def test_cancelling_stops_a_request_and_is_written_down(cast: Cast, draft: Experiment):
+    author = cast("Author")
+    asked = Generation.objects.create(nursery=draft.nursery, requested=9, status="running")
+    assert ">Cancel<" in text(author, url("experiment_progress", draft.pk))
+    author.post(url("cancel_generation", draft.pk, asked.pk))
+    asked.refresh_from_db()
+    assert asked.status == "cancelled"
+    assert LogEntry.objects.filter(change_message="Cancelled a request for variants.").exists()
+
+
+def test_a_generation_of_another_experiment_cannot_be_cancelled_here(cast: Cast, draft: Experiment):
+    asked = Generation.objects.create(nursery=make_experiment().nursery, requested=9, status="running")
+    assert cast("Author").post(url("cancel_generation", draft.pk, asked.pk)).status_code == 404
+
+
+def test_the_whole_experiments_limit_is_kept_and_shown(cast: Cast, draft: Experiment):
+    author = cast("Author")
+    author.post(url("budget", draft.pk), {"whole": "12.50"})
+    draft.nursery.refresh_from_db()
+    assert draft.nursery.budget_micro_usd == 12_500_000
+    assert 'name="whole" min="0" step="0.01" value="12.50"' in text(author, url("experiment_workbench", draft.pk))
+    answer = author.post(url("budget", draft.pk), {"whole": "much"}, follow=True)
+    assert "write dollars in digits" in answer.content.decode()
+
+
+def test_a_request_is_priced_before_it_is_made(cast: Cast, draft: Experiment, settings: Any):
+    author = cast("Author")
+    address = url("estimate", draft.pk) + "?count=20&budget=0.30"
+    assert "Free: no language model" in text(author, address)
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update={"openai_base_url": "http://127.0.0.1:1/v1"})
+    assert re.search(r"About \$0\.\d\d, at most \$0\.30\.", text(author, address))
+
+
+def sent(**rows: str) -> dict[str, str]:
+    """Return a directions form with one row more than there are in the database."""
+    return {"directions-TOTAL_FORMS": "1", "directions-INITIAL_FORMS": "0", "directions-0-weight": "1",
+            **{f"directions-0-{name}": value for name, value in rows.items()}}  # fmt: skip
+
+
+def test_a_direction_can_be_added_and_later_struck(cast: Cast, draft: Experiment):
+    author = cast("Author")
+    address = url("directions", draft.pk)
+    author.post(address, sent(angle="Calm", promise="A quiet desk."))
+    added = draft.nursery.directions.get()
+    assert (added.angle, added.promise, added.origin, added.number) == ("Calm", "A quiet desk.", "hand", 1)
+    changed = sent(id=str(added.pk), angle="Calm", is_struck="on") | {"directions-INITIAL_FORMS": "1"}
+    author.post(address, changed)
+    added.refresh_from_db()
+    assert (added.is_struck, added.promise) == (True, "")
+
+
+def test_a_direction_that_cannot_be_kept_is_said_beside_its_field(cast: Cast, draft: Experiment):
+    body = cast("Author").post(url("directions", draft.pk), sent(angle="Calm", promise="a\u202eb")).content.decode()
+    assert "hidden character" in body
+    assert not draft.nursery.directions.exists()
+
+
+def test_proposing_asks_for_directions_and_no_page(cast: Cast, draft: Experiment):
+    author = cast("Author")
+    author.post(url("plan", draft.pk))
+    assert Generation.objects.get().requested == 0
+    assert "Thinking of directions" in text(author, url("directions", draft.pk))
 
 
 def test_progress_brings_only_the_cards_made_since(cast: Cast, draft: Experiment):
@@ -488,6 +556,14 @@ def test_a_variant_is_edited_by_its_fields(cast: Cast, draft: Experiment):
     assert content.form is not None
 
 
+def test_the_editor_tells_what_each_claim_rests_on(cast: Cast, draft: Experiment):
+    client, variant = cast("Author"), draft.nursery.variants.get(number=1)
+    trace = {"field": "sections.0.headline", "words": "50 %", "fact": "fact 3", "text": "It halves the time."}
+    Variant.objects.filter(pk=variant.pk).update(traces=[trace])
+    shown = " ".join(client.get(url("variant_edit", draft.pk, variant.pk)).content.decode().split())
+    assert 'says <q>50 %</q> <span class="gh-quiet">in the headline</span>: from fact 3, <q>It halves' in shown
+
+
 def test_a_text_that_is_too_long_is_marked_at_its_field(cast: Cast, draft: Experiment):
     client, variant = cast("Author"), draft.nursery.variants.get(number=1)
     address = url("variant_edit", draft.pk, variant.pk)
@@ -556,6 +632,53 @@ def test_a_proof_round_is_started_and_ended_by_an_approver(cast: Cast, pages: Me
     client.post(url("experiment_end_proof", experiment.pk))
     experiment.refresh_from_db()
     assert experiment.proof_arm is None
+
+
+def proving(arms: int = 3, **changes: Any) -> Experiment:
+    """Return an experiment with a proof round of v2."""
+    experiment = make_running(arms=arms)
+    lifecycle.start_proof(experiment, experiment.arms.get(key="v2"), by=None)
+    Experiment.objects.filter(pk=experiment.pk).update(**{"status": "running", **changes})
+    experiment.refresh_from_db()
+    return experiment
+
+
+def test_during_a_proof_round_two_variants_are_shown_and_the_others_wait(cast: Cast, pages: MemoryStore):
+    page = cast("Viewer").get(url("experiment_workbench", proving().pk))
+    summary = page.context["summary"]
+    assert (summary.live, summary.waiting, summary.policy) == (2, 1, "Proof round: two variants, half and half")
+    assert [card.arm for card in page.context["cards"]] == ["live", "live", "held"]
+    assert "Waits for the proof round" in page.content.decode()
+
+
+def test_a_proof_round_of_a_paused_experiment_does_not_claim_new_visitors(cast: Cast, pages: MemoryStore):
+    body = text(cast("Approver"), url("experiment_workbench", proving(status="paused").pk))
+    assert "new visitors see today’s page until the experiment is resumed" in body
+    assert "half and half" not in body
+
+
+def test_a_proof_round_with_a_broken_split_counts_for_nothing_and_is_ended_with_the_numbers(
+    cast: Cast, pages: MemoryStore
+):
+    experiment, client = proving(frozen_at=timezone.now()), cast("Approver")
+    body = text(client, url("experiment_workbench", experiment.pk))
+    assert "counts for nothing" in body
+    assert "is the one to tell others" not in body
+    assert "End the proof round" not in body
+    refused = client.post(url("experiment_end_proof", experiment.pk), follow=True).content.decode()
+    assert "Set the numbers aside, which ends it." in refused
+    client.post(url("experiment_set_aside", experiment.pk))
+    assert "the report has its lift" not in text(client, url("experiment_workbench", experiment.pk))
+
+
+def test_what_a_proof_round_counted_stays_when_it_is_over(cast: Cast, pages: MemoryStore):
+    experiment, client = proving(arms=2), cast("Approver")
+    told = client.post(url("experiment_end_proof", experiment.pk), follow=True).content.decode()
+    assert "its result stays in the report" in told
+    assert "“Variant 2” had a proof round; the report has its lift." in told
+    kept = experiment.proof_rounds.get()
+    # Two variants keep their shares, but what comes now is not counted to the round.
+    assert allocation.latest(experiment).epoch > kept.epoch
 
 
 def test_a_proof_round_of_nothing_and_an_end_of_none_are_explained(cast: Cast, pages: MemoryStore):
@@ -640,6 +763,16 @@ def test_goals_and_address_stay_once_visitors_are_counted(cast: Cast, pages: Mem
     assert experiment.goals.count() == 1
 
 
+def test_goals_that_cannot_be_changed_any_more_are_told_in_words(cast: Cast):
+    experiment = make_running()
+    Goal.objects.create(experiment=experiment, key="source", kind="click", link="more", weight=2.5, guard="fall")
+    body = text(cast("Author"), url("experiment_change", experiment.pk))
+    for words in ("clicks the second link", "7 days after the first visit", "2.5 beside the other goals", "sends the"):
+        assert words in body
+    for raw in (">cta<", ">more<", ">0.0<", ">168<"):
+        assert raw not in re.sub(r"\s+<", "<", re.sub(r">\s+", ">", body))
+
+
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 
@@ -658,6 +791,18 @@ def test_home_and_workbench_show_visitors_and_conversions_of_the_deciding_goal(c
     assert (row.visitors, row.conversions, row.rate) == (5000, 200, 0.04)
     summary = client.get(url("experiment_workbench", experiment.pk)).context["summary"]
     assert (summary.visitors, summary.conversions) == (5000, 200)
+
+
+def test_cards_of_a_running_experiment_stand_control_first_then_best_first_and_those_that_left_are_folded(cast: Cast):
+    experiment = make_running(arms=5)
+    for key, conversions in (("control", 40), ("v2", 20), ("v3", 80), ("v4", 60), ("v5", 90)):
+        count(experiment, key, visitors=1000, conversions=conversions)
+    experiment.arms.filter(key="v5").update(status="retired")
+    experiment.arms.filter(key="v2").update(status="paused")
+    page = cast("Viewer").get(url("experiment_workbench", experiment.pk))
+    assert [card.number for card in page.context["cards"]] == [1, 3, 4]
+    assert [card.number for card in page.context["left"]] == [5, 2]
+    assert "2 retired variants" in page.content.decode()
 
 
 def test_one_visitor_is_not_called_visitors(cast: Cast):

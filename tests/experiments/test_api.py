@@ -387,3 +387,27 @@ def test_openapi_describes_the_calls_of_the_contract(client):
     paths = client.get("/api/v1/openapi.json").json()["paths"]
     promised = {"/api/v1/briefs", "/api/v1/experiments/{experiment_id}/start", "/api/v1/conversions"}
     assert promised <= set(paths)
+
+
+def test_a_plan_is_asked_for_listed_added_to_and_changed(call):
+    path = f"/experiments/{make_experiment().pk}"
+    assert call("POST", f"{path}/plan")[0] == 202
+    status, made = call("POST", f"{path}/directions", {"angle": "Calm", "weight": 2})
+    assert (status, made["origin"], made["weight"]) == (201, "hand", 2)
+    assert call("PATCH", f"/directions/{made['id']}", {"is_struck": True})[1]["angle"] == "Calm"
+    assert call("GET", f"{path}/directions")[1]["items"][0]["is_struck"] is True
+    assert call("POST", f"{path}/directions", {"angle": ""})[0] == 422
+
+
+def test_a_generation_is_cancelled_and_its_calls_are_listed(call):
+    asked = call("POST", f"/experiments/{make_experiment().pk}/generate", {"count": 3})[1]["generation_id"]
+    status, cancelled = call("POST", f"/generations/{asked}/cancel")
+    assert (status, cancelled["status"]) == (200, "cancelled")
+    assert call("GET", f"/generations/{asked}/calls")[1] == {"items": [], "count": 0}
+
+
+def test_a_request_is_priced_and_an_experiments_budget_is_set(call):
+    path = f"/experiments/{make_experiment().pk}"
+    assert call("GET", f"{path}/estimate?count=20")[1] == {"likely_usd": 0.0, "most_usd": 0.0, "is_limited": False}
+    assert call("PUT", f"{path}/budget", {"budget_usd": 2.5})[1] == {"budget_usd": "2.5", "spent_usd": 0.0}
+    assert call("GET", f"{path}/estimate?count=501")[0] == 422

@@ -69,6 +69,31 @@ def test_what_arrives_after_a_withdrawal_is_neither_kept_nor_counted():
     assert dict(Tally.objects.values_list("kind", "count")) == {"after_forgetting": 1, "forgotten": 1}
 
 
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_what_was_done_after_a_withdrawal_is_left_out_wherever_it_stands_in_the_same_batch(place: int):
+    experiment = make_running()
+    wish = forget(experiment, 1)
+    early = conversion(experiment, 1, at_ms=wish.at_ms - 1)
+    late: list[records.Record] = [
+        conversion(experiment, 1, at_ms=wish.at_ms, goal="click"),
+        lead(experiment, 1, at_ms=wish.at_ms + 1),
+    ]
+    batch: list[records.Record] = [exposure(experiment, 1), early, *late]
+    batch.insert(place, wish)
+    counting.count(store_with(*chunks([[*batch, *visit(experiment, 2)]])))
+    assert (counted(experiment), counted(experiment, "signup"), counted(experiment, "click")) == (2, 2, 0)
+    assert (rows(), Tally.objects.get(kind="after_forgetting").count) == ((1, 1, 1), 1)
+
+
+def test_withdrawing_twice_in_one_batch_is_withdrawing_once():
+    experiment = make_running()
+    wish = forget(experiment, 1)
+    again = replace(wish, at_ms=wish.at_ms - 1)
+    counting.count(store_with(*chunks([[*visit(experiment, 1), wish, again]])))
+    assert (rows(), counted(experiment, "signup")) == ((0, 0, 0), 1)
+    assert dict(Tally.objects.values_list("kind", "count")) == {"forgotten": 1}
+
+
 def test_a_conversion_reported_by_another_server_stays_out_as_well():
     experiment = make_running()
     counting.count(store_with(*chunks([[exposure(experiment, 1), forget(experiment, 1)]])))

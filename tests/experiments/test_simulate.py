@@ -6,8 +6,9 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
-from experiments.management.commands.simulate import usual_site
+from experiments.management.commands.simulate import Command, usual_site
 from experiments.splitter.records import Conversion, Exposure
 from greenhouse.environment import Environment
 from tests.experiments.test_visitors import site
@@ -55,6 +56,17 @@ def test_a_port_of_the_environment_goes_before_what_the_folder_says(settings, tm
     settings.PUBLIC_URL = "http://127.0.0.1:8123"
     (tmp_path / "url").write_text("http://127.0.0.1:1\n")
     assert usual_site() == "http://127.0.0.1:8123"
+
+
+def test_a_folder_without_a_greenhouse_is_named_with_what_to_set(db, settings):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE experiments_experiment RENAME TO elsewhere")
+    with pytest.raises(CommandError, match=rf"There is no Greenhouse in {settings.STATE_DIR}. Say where .* STATE_DIR"):
+        simulate("paperless", "--visitors", "1")
+
+
+def test_it_needs_no_key_because_it_signs_nothing():
+    assert not Command.requires_system_checks
 
 
 def test_an_address_where_nothing_answers_is_named_soon():

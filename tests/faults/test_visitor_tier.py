@@ -44,6 +44,16 @@ def test_one_that_starts_while_redis_is_down_serves_what_was_served_last(rig, fa
     assert (ledger.lost_answers, ledger.refused) == ([], 0)
 
 
+def test_one_that_is_asked_to_stop_hands_over_all_it_wrote(rig, fault_seconds, assert_exact):
+    """Nobody else reads its disk: what it kept back would be counted only after its next start."""
+    page = rig.plant()
+    with rig.visitor_tier("stopping") as tier:
+        rig.wait_until_served(page, port=tier.port)
+        visitors = rig.visitors(page, ports=[tier.port])
+        visitors.for_seconds(fault_seconds)
+    assert_exact(rig, visitors)
+
+
 def peers(pid: int) -> list[int]:
     """Return the ports that a process is connected to by TCP."""
     try:

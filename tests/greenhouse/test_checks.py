@@ -47,6 +47,15 @@ def check(tmp_path: Path, **environ: str) -> str:
         ({"SECRET_KEY": "short"}, "greenhouse.W004", "at least 32"),
         ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "greenhouse.W001", "OPENAI_MODEL"),
         ({"PUBLIC_URL": "https://pages.example.com"}, "greenhouse.W002", "TRUSTED_PROXY_COUNT"),
+        ({"PAGES_HOST": "http://pages.example.net/"}, "greenhouse.E007", "not the name of a host"),
+        ({"PAGES_HOST": "pages.example.net:999999999"}, "greenhouse.E007", "not the name of a host"),
+        ({"PAGES_HOST": "127.0.0.1"}, "greenhouse.E007", "so is the console's"),
+        ({"PAGES_HOST": "LOCALHOST:8000"}, "greenhouse.E007", "so is the console's"),
+        (
+            {"PAGES_HOST": "pages.example.com", "PUBLIC_URL": "http://console.example.com"},
+            "greenhouse.W005",
+            "they can set cookies",
+        ),
         ({"SHARES_CHANGE_EVERY_SECONDS": "5"}, "greenhouse.W003", "REVIEW_EVERY_SECONDS"),
     ],
 )

@@ -3,7 +3,7 @@ import pytest
 from tests.model_server import page
 from variants.brief import BriefSpec
 from variants.content import PageContent
-from variants.gates import examine
+from variants.gates import examine, traces
 
 BRIEF = {
     "name": "Spring page",
@@ -140,8 +140,14 @@ def test_what_the_brief_says_in_other_words_is_left_alone(text):
 
 
 def test_an_unknown_name_is_shown_to_the_reviewer_without_blocking():
-    found = findings("It is what Nordbank switched to last spring.")
+    found = findings("It stands on a shelf beside the Nordbank folders.")
     assert [(finding.words, finding.blocks) for finding in found] == [("Nordbank", False)]
+
+
+@pytest.mark.parametrize("text", ["It is what Nordbank switched to last spring.", "Nordbank uses it.",
+                                  "Made for teams like Nordbank."])  # fmt: skip
+def test_an_unknown_customer_is_a_claim_like_any_other(text):
+    assert [(finding.words, finding.blocks) for finding in findings(text)] == [("Nordbank", True)]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +277,7 @@ def test_a_price_is_judged_by_its_currency():
 
 def test_numbers_are_checked_in_every_language():
     found = findings("Schon 40 000 Büros nutzen es.", language="de")
-    assert [finding.words for finding in found] == ["40 000 Büros"]
+    assert [finding.words for finding in found if finding.gate == "claims"] == ["40 000 Büros"]
 
 
 def test_a_finding_says_what_to_do():
@@ -283,3 +289,70 @@ def test_a_finding_says_what_to_do():
 def test_free_is_a_claim_where_the_brief_gives_nothing_away():
     found = findings("A free consultation.", offer="An hour with us.", facts=[], product="Advice on paper.")
     assert [finding.words for finding in found] == ["free"]
+
+
+def traced(text, **changed):
+    content = page()
+    content["sections"][0]["subheadline"] = text
+    found = traces(PageContent.model_validate(content), BriefSpec.model_validate({**BRIEF, **changed}))
+    return [(trace.words, trace.fact) for trace in found if trace.field == "sections.0.subheadline"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "fact"),
+    [
+        ("Filing takes 50% less time.", "50%", "fact 2"),
+        ("1.2k offices use it.", "1.2k", "fact 3"),
+        ("Cancel within one day.", "one day", "fact 5"),
+        ("Certified for ISO 27001.", "Certified", "fact 6"),
+        ("The download is free.", "free", "the offer"),
+        ("“I found the letter at once”", "“I found the letter at once”", "fact 4"),
+        ("Ask Ann Peeters about it.", "Ann Peeters", "fact 4"),
+    ],
+)
+def test_every_covered_claim_names_the_fact_that_covers_it(text, words, fact):
+    assert (words, fact) in traced(text)
+
+
+def test_a_fact_said_whole_is_traced_to_itself():
+    assert traced("Used by 1,200 offices since 2016.") == [("1,200", "fact 3"), ("2016", "fact 3"),
+                                                           ("Used by 1", "fact 3")]  # fmt: skip
+
+
+def test_a_page_in_another_language_is_blocked():
+    german = "Wir sind für Sie da und kümmern uns um alle Briefe, die auf Ihrem Tisch liegen und nicht warten können."
+    assert [finding.field for finding in findings(german) if finding.gate == "language"] == ["sections.0.subheadline"]
+
+
+def test_hype_jars_with_a_calm_tone_and_does_not_block():
+    found = [one for one in findings("Supercharge your desk.", tone="calm") if one.gate == "tone"]
+    assert [(one.words, one.blocks) for one in found] == [("Supercharge", False)]
+
+
+def test_a_formal_german_page_does_not_say_du():
+    found = findings("Ordnen Sie Ihre Briefe, dann hast du Ruhe.", language="de", tone="formal, Sie-Form")
+    assert [(one.words, one.blocks) for one in found if one.gate == "tone"] == [("du", False)]
+
+
+def test_a_page_like_a_contract_is_shown_to_the_reviewer():
+    heavy = "Notwithstanding organisational heterogeneity, comprehensive documentation administration necessitates " * 2
+    content = page()
+    content["sections"][0]["subheadline"] = heavy[:240]
+    questions = [{"question": "Administrative considerations", "answer": (heavy * 3)[:600]}] * 3
+    content["sections"].append({"kind": "faq", "title": "Considerations", "items": questions})
+    found = examine(PageContent.model_validate(content), BriefSpec.model_validate(BRIEF))
+    assert [one.blocks for one in found if one.gate == "reading"] == [False]
+
+
+def test_a_brand_colour_too_pale_for_a_button_is_mentioned():
+    def looked_at(*colours):
+        content = PageContent.model_validate({**page(), "theme": {"palette": "brand"}})
+        return [one.gate for one in examine(content, BriefSpec.model_validate(BRIEF), colours=colours)]
+
+    assert looked_at("#fff3b0", "#f2a541") == ["colours"]
+    assert looked_at("#0b6e4f", "#f2a541") == []
+
+
+@pytest.mark.parametrize("text", ["Ein billiges Archiv.", "Das billigste Archiv.", "Billig!", "B-i-l-l-i-g ist es."])
+def test_forbidden_words_are_found_with_the_endings_of_their_language(text):
+    assert "never_say" in {one.gate for one in findings(text, language="de", never_say=["billig"])}

@@ -1,16 +1,20 @@
+import asyncio
 import gzip
 import json
 import logging
-import threading
 import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from types import SimpleNamespace
 
 import pytest
 
-from tests.contracts.test_writers import request
+from tests.contracts.test_writers import BRIEF, request
 from tests.model_server import (
     PAGE,
+    PLAN,
     ModelServer,
     dripping,
     endless,
@@ -22,9 +26,12 @@ from tests.model_server import (
     page,
     raw,
     saying,
+    waiting,
     without,
 )
+from variants.content import PageContent
 from variants.llm import (
+    NOTHING_USED,
     LLMBadOutput,
     LLMError,
     LLMMisconfigured,
@@ -36,6 +43,7 @@ from variants.llm import (
     wire_schema,
     writer_for,
 )
+from variants.prompts import PlanRequest
 
 KEY = "sk-canary-key"
 
@@ -47,18 +55,25 @@ def model_writer(server, *, timeout_seconds=5.0):
     )  # fmt: skip
 
 
-def write(*behaviours, timeout_seconds=5.0, may_repair=True):
+def ask(writer, asked=None):
+    return asyncio.run(writer.write(asked or request()))
+
+
+def write(*behaviours, timeout_seconds=5.0):
     with ModelServer(*behaviours) as server:
-        asked = request()
-        if not may_repair:
-            asked = type(asked)(brief=asked.brief, direction=asked.direction, may_repair=False)
-        return model_writer(server, timeout_seconds=timeout_seconds).write(asked), server
+        return ask(model_writer(server, timeout_seconds=timeout_seconds)), server
+
+
+def refused(*behaviours, error=LLMError, timeout_seconds=5.0):
+    with pytest.raises(error) as caught:
+        write(*behaviours, timeout_seconds=timeout_seconds)
+    return caught.value
 
 
 def test_tokens_and_cost_are_the_servers_count_at_our_prices():
     written, _ = write(good())
-    assert (written.prompt_tokens, written.completion_tokens) == (1000, 500)
-    assert written.cost_micro_usd == 1000 * 0.25 + 500 * 2
+    assert (written.usage.prompt_tokens, written.usage.completion_tokens) == (1000, 500)
+    assert written.usage.cost_micro_usd == 1000 * 0.25 + 500 * 2
 
 
 def test_a_server_that_knows_only_json_objects_is_asked_for_one():
@@ -74,8 +89,8 @@ def test_a_server_without_response_formats_is_asked_in_words():
 def test_the_rung_that_worked_is_remembered():
     with ModelServer(only("json_object")) as server:
         writer = model_writer(server)
-        writer.write(request())
-        writer.write(request())
+        ask(writer)
+        ask(writer)
         assert len(server.requests) == 3
 
 
@@ -89,22 +104,53 @@ def test_fenced_json_is_read():
     assert written.content.hero.headline == PAGE["sections"][0]["headline"]
 
 
-def test_a_schema_violation_is_put_right_once_and_both_answers_are_paid_for():
-    written, server = write(good(page("x" * 200)), good())
-    assert "at most 90 characters" in server.requests[1]["messages"][-1]["content"]
-    assert written.prompt_tokens == 2000
+def test_a_wrong_page_is_bad_output_that_quotes_what_is_wrong_and_what_it_cost():
+    error = refused(good(page("x" * 200)), error=LLMBadOutput)
+    assert "at most 90 characters" in error.fault.reasons[0]
+    assert error.usage.prompt_tokens == 1000
 
 
-def test_after_one_repair_a_wrong_page_is_bad_output_with_its_cost():
-    with pytest.raises(LLMBadOutput) as caught:
-        write(good(page("x" * 200)))
-    assert caught.value.usage.prompt_tokens == 2000
+def test_a_fault_is_sent_back_with_the_answer_it_was_found_in():
+    error = refused(good(page("x" * 200)), error=LLMBadOutput)
+    with ModelServer(good()) as server:
+        ask(model_writer(server), replace(request(), faults=(error.fault,)))
+        assert "x" * 200 in server.requests[0]["messages"][-2]["content"]
+        assert "at most 90 characters" in server.requests[0]["messages"][-1]["content"]
 
 
-def test_without_leave_to_repair_one_answer_is_paid_for():
-    with pytest.raises(LLMBadOutput) as caught:
-        write(good(page("x" * 200)), may_repair=False)
-    assert caught.value.usage.prompt_tokens == 1000
+@pytest.mark.parametrize("answer", [saying("No JSON."), good({"headline": "Hi"}), good({**PAGE, "html": "<b>"})])
+def test_a_server_that_takes_the_schema_and_does_not_hold_to_it_is_told_in_words(answer):
+    with ModelServer(answer, good()) as server:
+        writer = model_writer(server)
+        with pytest.raises(LLMBadOutput):
+            ask(writer)
+        ask(writer)
+        assert [body["response_format"]["type"] for body in server.requests] == ["json_schema", "json_object"]
+
+
+def test_a_limit_that_the_schema_leaves_out_is_no_reason_to_distrust_the_server():
+    with ModelServer(good(page("x" * 200)), good()) as server:
+        writer = model_writer(server)
+        with pytest.raises(LLMBadOutput):
+            ask(writer)
+        ask(writer)
+        assert {body["response_format"]["type"] for body in server.requests} == {"json_schema"}
+
+
+def test_a_server_that_fails_on_the_schema_is_asked_without():
+    broken = failing(500, message="failed to parse grammar")
+    _, server = write(broken, broken, broken, good())
+    assert server.requests[-1]["response_format"]["type"] == "json_object"
+
+
+def test_a_plan_is_read_and_held_to_its_limits():
+    asked = PlanRequest(brief=BRIEF, count=2)
+    with ModelServer(good()) as server:
+        plan = asyncio.run(model_writer(server).plan(asked)).directions
+        assert [direction.angle for direction in plan] == ["Find any letter", "Paper that files itself"]
+        server.plan = good({"directions": [{**PLAN["directions"][0], "angle": "x" * 200}]})
+        with pytest.raises(LLMBadOutput, match="angle"):
+            asyncio.run(model_writer(server).plan(asked))
 
 
 def test_extra_keys_change_nothing_and_are_faults():
@@ -168,8 +214,30 @@ def test_a_wait_longer_than_the_deadline_is_not_begun():
 def test_a_server_that_always_fails_is_asked_three_times():
     with ModelServer(failing(500)) as server:
         with pytest.raises(LLMUnavailable):
-            model_writer(server).write(request())
+            ask(model_writer(server))
         assert len(server.requests) == 3
+
+
+def test_what_the_model_says_when_it_declines_is_shown():
+    assert "I can't help" in str(refused(saying(None, refusal="I can't help with that."), error=LLMRefused))
+
+
+def test_a_wait_until_a_date_beyond_the_deadline_is_not_begun():
+    later = format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)
+    began = time.monotonic()
+    refused(failing(503, Retry_After=later), error=LLMUnavailable, timeout_seconds=2)
+    assert time.monotonic() - began < 1
+
+
+def test_a_call_that_is_cut_off_counts_as_if_it_cost_the_most_it_can():
+    usage = refused(hanging(), error=LLMUnavailable, timeout_seconds=0.7).usage
+    with ModelServer(good()) as server:
+        assert (usage.is_lost, usage.cost_micro_usd) == (True, model_writer(server).most_cost_micro_usd(request()))
+
+
+@pytest.mark.parametrize("behaviour", [failing(500), failing(429, Retry_After="50"), failing(401)])
+def test_what_the_server_turned_away_costs_nothing(behaviour):
+    assert refused(behaviour, timeout_seconds=2).usage == NOTHING_USED
 
 
 @pytest.mark.parametrize("behaviour", [hanging(), dripping("body"), dripping("head")], ids=["hang", "body", "head"])
@@ -189,13 +257,17 @@ def test_a_server_that_is_not_there_is_unavailable():
     with ModelServer(good()) as server:
         gone = model_writer(server)
     with pytest.raises(LLMUnavailable, match="OPENAI_BASE_URL"):
-        gone.write(request())
+        ask(gone)
 
 
-def test_no_thread_is_left_behind():
-    before = threading.active_count()
-    write(good())
-    assert threading.active_count() <= before
+def test_many_calls_are_under_way_at_once_in_one_thread():
+    async def ask_all(writer):
+        return await asyncio.gather(*(writer.write(request()) for _ in range(20)))
+
+    with ModelServer(waiting(0.5, good())) as server:
+        began = time.monotonic()
+        assert len(asyncio.run(ask_all(model_writer(server)))) == 20
+        assert time.monotonic() - began < 5  # one after another they would take ten seconds
 
 
 def test_the_key_is_in_no_message_and_no_log(caplog):
@@ -209,22 +281,23 @@ def test_the_key_is_in_no_message_and_no_log(caplog):
 
 
 def test_the_wire_schema_has_no_limits_and_nothing_optional():
-    text = json.dumps(wire_schema())
+    text = json.dumps(wire_schema(PageContent))
     assert not any(f'"{limit}":' in text for limit in ("maxLength", "minItems", "oneOf", "default", "discriminator"))
-    hero = wire_schema()["$defs"]["Hero"]
+    hero = wire_schema(PageContent)["$defs"]["Hero"]
     assert set(hero["required"]) == set(hero["properties"])
     assert hero["additionalProperties"] is False
 
 
 def test_thoughts_before_the_answer_are_skipped():
-    content, faults = page_in(f"<think>{{maybe}}</think>{json.dumps(PAGE)}", "Calm")
+    content, reasons = page_in(f"<think>{{maybe}}</think>{json.dumps(PAGE)}", "Calm")
     assert content is not None
-    assert not faults
+    assert not reasons.told
 
 
 def environment(**changed):
     defaults = {"openai_api_key": "", "openai_base_url": "", "openai_model": "m", "model_timeout_seconds": 5.0,
-                "model_price_input_usd": Decimal(1), "model_price_output_usd": Decimal(1)}  # fmt: skip
+                "model_price_input_usd": Decimal(1), "model_price_output_usd": Decimal(1),
+                "model_prices": {}}  # fmt: skip
     return SimpleNamespace(**{**defaults, **changed})
 
 
@@ -240,3 +313,11 @@ def test_a_key_or_an_address_is_enough_for_the_model(changed):
 def test_an_address_that_is_none_is_named():
     with pytest.raises(LLMMisconfigured, match="OPENAI_BASE_URL"):
         writer_for(environment(openai_base_url="localhost:11434"))
+
+
+def test_a_model_with_a_price_of_its_own_costs_that():
+    own = SimpleNamespace(input=Decimal(3), output=Decimal(0))
+    dear = writer_for(environment(openai_api_key="k", model_prices={"m": own}))
+    plain = writer_for(environment(openai_api_key="k", model_prices={"another": own}))
+    assert dear.most_cost_micro_usd(request()) < 3 * plain.most_cost_micro_usd(request())
+    assert dear.likely_cost_micro_usd(request()) > 0

@@ -81,6 +81,17 @@ def test_an_edit_makes_a_draft_of_an_approved_page(variant, editor):
     assert (variant.status, variant.page.hero.headline) == (Status.DRAFT, "Another matter")
 
 
+def test_a_variant_keeps_what_its_claims_rest_on(nursery, editor):
+    said = page()
+    said["sections"][0]["subheadline"] = "It reads over 100 languages."
+    variant = review.add_variant(nursery, said)
+    [trace] = [trace for trace in variant.traces if trace["field"] == "sections.0.subheadline"]
+    assert (trace["words"], trace["fact"]) == ("100", "fact 1")
+    assert trace["text"] == "It recognises more than 100 languages."
+    review.edit(variant, page(), editor, is_live=False)
+    assert not [trace for trace in variant.traces if trace["words"] == "100"]
+
+
 def test_an_edit_is_looked_at_afresh(variant, editor):
     review.edit(variant, page("Guaranteed calm"), editor, is_live=False)
     assert [finding["words"] for finding in variant.findings] == ["Guaranteed"]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError, ProgrammingError
 
 from experiments.demo.visitors import Crowd, Goal, Interrupted, PageUnavailable, Sent, send, wait_for_site
 from experiments.models import Experiment
@@ -57,7 +58,29 @@ def primary_goal(experiment: Experiment) -> Goal:
     return Goal(key=goal.key, kind=goal.kind, link=goal.link)  # type: ignore[arg-type]  # the choices of Goal.Kind
 
 
+def find(slug: str) -> Experiment:
+    """Return the experiment, or say which Greenhouse was looked at: a wrong folder has a database too, an empty one."""
+    try:
+        experiment = Experiment.objects.filter(slug=slug).first()
+    except (OperationalError, ProgrammingError) as error:
+        raise CommandError(f"There is no Greenhouse {_where()}.{_PLACE}") from error
+    if experiment is None:
+        raise CommandError(f"There is no experiment {slug!r} {_where()}.{_PLACE}")
+    return experiment
+
+
+_PLACE = (
+    " Say where it runs: set STATE_DIR to its folder, and DATABASE_URL too where it has one, as they were set for "
+    "`manage.py up` or `make demo`."
+)
+
+
+def _where() -> str:
+    return "in DATABASE_URL" if settings.ENVIRONMENT.database_url else f"in {settings.STATE_DIR}"
+
+
 class Command(BaseCommand):
+    requires_system_checks = ()  # nothing is signed here: it works without SECRET_KEY
     help = (
         "Send simulated visitors with cookies to a served page and print what was answered, per arm, as JSON. "
         "Arms without --rate never convert. A visitor whose page got no answer (the server died) is replaced by a "
@@ -76,9 +99,7 @@ class Command(BaseCommand):
         parser.add_argument("--concurrency", type=at_least_one, default=8)
 
     def handle(self, *_args: object, slug: str, rates: list[tuple[str, float]], **options: object) -> None:
-        experiment = Experiment.objects.filter(slug=slug).first()
-        if experiment is None:
-            raise CommandError(f"There is no experiment {slug!r}.")
+        experiment = find(slug)
         arms = set(experiment.arms.values_list("key", flat=True))
         if unknown := sorted({arm for arm, _ in rates} - arms):
             raise CommandError(

@@ -4,6 +4,7 @@
 
 (() => {
   const main = document.getElementById("report");
+  const GIVEN = -1; // not a column: the order in which the server sent the rows, today's page first
   const order = new Map(); // table's id → {column, direction}, so that an update keeps what was chosen
   const served = new Map(); // part's id → its markup as the server last sent it, before we touched it
 
@@ -17,11 +18,12 @@
   const sort = (table, column, direction) => {
     const head = table.tHead.rows[0].cells;
     const sign = direction === "ascending" ? 1 : -1;
-    const rows = [...table.tBodies[0].rows].map((row) => [valueOf(row, column, head[column].dataset.sort), row]);
+    const of = (row) => (column === GIVEN ? Number(row.dataset.place) : valueOf(row, column, head[column].dataset.sort));
+    const rows = [...table.tBodies[0].rows].map((row) => [of(row), row]);
     rows.sort(([a], [b]) => (a < b ? -sign : a > b ? sign : 0));
     table.tBodies[0].append(...rows.map(([, row]) => row));
     for (const cell of head) cell.removeAttribute("aria-sort");
-    head[column].setAttribute("aria-sort", direction);
+    head[column]?.setAttribute("aria-sort", direction);
     const select = table.parentElement.querySelector(".sorting select");
     if (select) select.value = String(column);
   };
@@ -36,12 +38,13 @@
     label.className = "sorting";
     label.append("Sort by");
     const select = document.createElement("select");
+    select.add(new Option("Today's page, then best first", String(GIVEN)));
     [...table.tHead.rows[0].cells].forEach((cell, column) => {
       select.add(new Option(cell.textContent.trim().replaceAll("\u00ad", ""), String(column)));
     });
     select.addEventListener("change", () => {
       const column = Number(select.value);
-      choose(table, column, column === 0 ? "ascending" : "descending");
+      choose(table, column, column <= 0 ? "ascending" : "descending");
     });
     label.append(select);
     table.before(label);
@@ -59,12 +62,13 @@
         const other = first === "ascending" ? "descending" : "ascending";
         choose(table, column, cell.getAttribute("aria-sort") === first ? other : first);
       });
-      if (cell.dataset.sorted) cell.setAttribute("aria-sort", cell.dataset.sorted);
+    });
+    [...table.tBodies[0].rows].forEach((row, place) => {
+      row.dataset.place = place;
     });
     if (table.tBodies[0].rows.length > 1) addSelect(table);
     const chosen = order.get(table.id);
-    const start = [...head].findIndex((cell) => cell.dataset.sorted);
-    sort(table, chosen ? chosen.column : start, chosen ? chosen.direction : head[start].dataset.sorted);
+    if (chosen) sort(table, chosen.column, chosen.direction);
   };
 
   const prepare = (part) => part.querySelectorAll("table.arms").forEach(makeSortable);

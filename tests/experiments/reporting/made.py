@@ -18,7 +18,8 @@ def make_arm(key: str = "v2", **changes: Any) -> ArmReport:
     values: dict[str, Any] = {
         "name": key, "is_control": key == "control", "status": "live", "share": 0.5, "exposures": 5000,
         "conversions": 200, "value": 0.0, "rate": 0.04, "rate_interval": (0.035, 0.046), "probability_best": 0.9,
-        "expected_loss": 0.0, "lift": 0.3, "lift_interval": (0.1, 0.5), "lift_raw": 0.33, "goals": {"signup": 200},
+        "expected_loss": 0.0, "lift": 0.3, "lift_interval": (0.1, 0.5), "lift_raw": 0.33, "is_better": False,
+        "goals": {"signup": 200},
         "goal_values": {}, "genes": {"angle": "speed"},
     }  # fmt: skip
     if key == "control":

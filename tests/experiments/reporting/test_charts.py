@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.reporting.axes import spread, ticks, time_ticks
-from experiments.reporting.charts import MOST_ROWS, all_charts, rate_bar, rate_scale
+from experiments.reporting.charts import MOST_ROWS, NARROW, TOP, WIDE, all_charts, rate_bar, rate_scale
+from experiments.reporting.values import Moment
 from tests.experiments.reporting.made import START, make_arm, make_report
 
 HOSTILE = ["<script>alert(1)</script>", "\"' onload='x", "]]>&amp;&", "a\x00b\x1f", "\ud800", "\u202eevil", "x" * 500]
@@ -68,6 +69,26 @@ def test_every_mark_and_word_lies_on_the_paper(size):
         for element in svg.iter():
             for name, most in (("x", width), ("cx", width), ("x2", width), ("y", height), ("cy", height)):
                 assert 0 <= float(element.get(name, 0)) <= most
+
+
+@pytest.mark.parametrize("size", ["wide", "narrow"])
+def test_every_line_of_the_rates_so_far_lies_inside_the_frame(size):
+    arms = [make_arm("control"), make_arm()]
+    moments = [
+        Moment(at=START + timedelta(hours=hour), epoch=hour, shares={}, reason="", counts={"control": c, "v2": v})
+        for hour, (c, v) in enumerate([([2, 2], [3, 0]), ([30, 9], [40, 1]), ([400, 40], [300, 20])])
+    ]
+    chart = next(chart for chart in all_charts(make_report(arms, history=moments)) if chart.key == "history")
+    drawn = " ".join(re.findall(r' d="([^"]+)"', getattr(chart, size)))
+    heights = [float(y) for y in re.findall(r"[0-9.]+ ([0-9.]+)", drawn)]
+    assert min(heights) >= TOP
+    assert max(heights) <= TOP + max(WIDE.plot_height, NARROW.plot_height)
+
+
+def test_the_first_few_visitors_do_not_flatten_the_rates_of_all_the_others():
+    moments = [Moment(at=START, epoch=1, shares={}, reason="", counts={"control": [3, 2], "v2": [3, 2]})]
+    chart = all_charts(make_report([make_arm("control"), make_arm()], history=moments))[-1]
+    assert all(float(row[-1].removesuffix("%")) < 10 for row in chart.rows)
 
 
 def test_each_chart_has_the_numbers_behind_it():

@@ -1,59 +1,17 @@
-"""The proof round, the replay, numbers set aside and the outlook, as a report tells them."""
+"""The replay, numbers set aside and the outlook, as a report tells them."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from experiments import allocation, outlook
-from experiments.models import EXPOSURES, EpochCount, Experiment
+from experiments import outlook
+from experiments.models import Experiment
 from experiments.reporting.report import as_json, build
 from tests.experiments.reporting.made import make_counted
-from tests.factories import make_running
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_url")]
-
-
-def proving(counts: dict[str, tuple[int, int]]) -> Experiment:
-    """Return an experiment whose proof round has these counts, after a flattering first epoch."""
-    experiment = make_counted([(1000, 20), (1000, 60), (1000, 20)], control_share=0.0)
-    arm = experiment.arms.get(key="v2")
-    epoch = allocation.open_proof(experiment, arm, timezone.now()).epoch
-    Experiment.objects.filter(pk=experiment.pk).update(proof_arm=arm, proof_epoch=epoch)
-    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
-    for key, (exposures, conversions) in counts.items():
-        common = {"arm": experiment.arms.get(key=key), "epoch": epoch, "hour": hour}
-        EpochCount.objects.create(measure=EXPOSURES, count=exposures, **common)
-        EpochCount.objects.create(measure="signup", count=conversions, **common)
-    experiment.refresh_from_db()
-    return experiment
-
-
-def test_a_proof_round_counts_from_zero():
-    proof = build(proving({"control": (5000, 200), "v2": (5000, 220)})).proof
-    assert proof is not None
-    assert (proof.arm, proof.exposures, proof.conversions) == ("v2", (5000, 5000), (200, 220))
-    assert proof.lift == pytest.approx(0.1, abs=0.01)
-    assert not proof.is_proved
-    assert "Not proved yet" in proof.text
-
-
-def test_a_proof_round_with_strong_evidence_proves():
-    proof = build(proving({"control": (50_000, 2000), "v2": (50_000, 2500)})).proof
-    assert proof is not None
-    assert proof.is_proved
-    assert "this is the lift to report" in proof.text
-
-
-def test_a_proof_round_without_visitors_says_so():
-    proof = build(proving({})).proof
-    assert proof is not None
-    assert (proof.lift, proof.lift_interval) == (None, None)
-    assert "Nobody has been counted yet" in proof.text
-
-
-def test_without_a_proof_round_there_is_none():
-    assert build(make_running()).proof is None
 
 
 def test_an_equal_split_is_replayed():
@@ -99,29 +57,65 @@ def looked_ahead(counts: list[tuple[int, int]], *, days: float) -> Experiment:
     return experiment
 
 
-def test_a_clear_lead_will_soon_be_decided():
-    told = build(looked_ahead([(5000, 150), (5000, 230)], days=2)).outlook
+def test_a_lead_will_soon_be_decided():
+    told = build(looked_ahead([(2000, 60), (2000, 84)], days=2)).outlook
     assert told is not None
-    assert told.days == 2
-    assert "within 2 days" in told.text
+    assert told.days is not None
+    assert told.better_days is not None
+    assert told.better_days <= told.days
+    assert "will probably be known within" in told.text
+
+
+def test_what_is_decided_needs_no_outlook():
+    assert build(looked_ahead([(5000, 150), (5000, 230)], days=2)).outlook is None
 
 
 def test_a_trickle_of_visitors_will_not_decide():
     told = build(looked_ahead([(30, 1), (30, 2)], days=20)).outlook
     assert told is not None
-    assert told.days is None
-    assert "not be decided within 28 days" in told.text
+    assert (told.days, told.better_days) == (None, None)
+    assert "not be known within 28 days" in told.text
 
 
 def test_there_is_no_outlook_before_there_is_a_pace():
     assert looked_ahead([(30, 1), (30, 2)], days=0.01).outlook is None
 
 
-def test_far_too_many_pages_for_the_traffic_are_told():
-    experiment = make_counted([(1000, 40), (1000, 40)])
-    told = {"days": 3.0, "days_at_most": None, "horizon_days": 28, "live": 20, "arms_afforded": 4}
-    Experiment.objects.filter(pk=experiment.pk).update(outlook=told)
+def outlook_text(counts: list[tuple[int, int]], **told: Any) -> str:
+    """Return what a report says whose outlook was computed as told."""
+    experiment = make_counted(counts)
+    known = {"days": None, "days_at_most": None, "horizon_days": 28, "live": len(counts), "arms_afforded": 4}
+    Experiment.objects.filter(pk=experiment.pk).update(outlook=known | told)
     experiment.refresh_from_db()
     found = build(experiment).outlook
     assert found is not None
-    assert found.text.endswith("20 pages are live; this traffic earns most with about 4.")
+    return found.text
+
+
+EVEN, AHEAD, SURE = (2000, 80), (2000, 115), (2000, 160)
+
+
+def test_beside_a_strong_leader_nobody_is_told_to_try_other_pages():
+    text = outlook_text([EVEN, AHEAD, EVEN])
+    assert "takes more visitors" in text
+    assert "bolder" not in text
+
+
+def test_where_a_page_is_surely_better_there_is_no_need_to_wait_for_the_best():
+    assert "no need to wait" in outlook_text([EVEN, SURE, SURE])
+
+
+def test_that_a_page_beats_today_s_is_told_apart_from_which_is_best():
+    text = outlook_text([EVEN, AHEAD, EVEN], better_days=5.0, better_days_at_most=14.0)
+    assert "better than today's will probably be sure within 5 days, very probably within 14" in text
+    assert "Which of all pages is best will probably not be known within 28 days." in text
+
+
+def test_only_pages_that_are_alike_are_told_to_be_bolder():
+    assert "Try fewer or bolder pages." in outlook_text([EVEN, EVEN, EVEN])
+    assert "Try a bolder page." in outlook_text([EVEN, EVEN])
+
+
+def test_far_too_many_pages_for_the_traffic_are_told():
+    text = outlook_text([EVEN, EVEN], days=3.0, live=20)
+    assert text.endswith("20 pages are live; this traffic earns most with about 4.")

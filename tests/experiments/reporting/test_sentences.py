@@ -75,6 +75,26 @@ def test_a_strong_lead_without_proof_says_that_the_proof_is_missing():
     assert "not yet strong enough" in text_of(VerdictState.LEANING)
 
 
+def test_better_than_today_s_page_and_best_of_all_are_two_claims():
+    sure = make_arm("v2", name="Calm", probability_best=0.7, lift_interval=(0.08, 0.31), is_better=True)
+    said = sentence(make_with(), [CONTROL, sure], make_verdict(VerdictState.LEANING))
+    assert (said.state, said.better_than_control, said.best_of_all) == ("leaning", True, False)
+    assert "“Calm” is better than today's page, that is sure" in said.text
+    assert "Whether it is the best of all pages is not sure yet (70%)." in said.text
+    assert "hint" not in sentence(make_with("finished"), [CONTROL, sure], make_verdict(VerdictState.LEANING)).text
+
+
+def test_a_winner_is_best_of_all():
+    best = make_arm("v2", is_better=True)
+    said = sentence(make_with(), [CONTROL, best], make_verdict(VerdictState.DECIDED))
+    assert (said.better_than_control, said.best_of_all) == (True, True)
+
+
+def test_without_evidence_nothing_is_claimed():
+    said = sentence(make_with(), ARMS, make_verdict(VerdictState.CANNOT_BE_TRUSTED))
+    assert (said.better_than_control, said.best_of_all) == (False, False)
+
+
 def test_a_weak_lead_gives_the_whole_range_it_may_turn_out_to_be():
     weak = make_arm("v2", name="Calm", probability_best=0.7, lift_interval=(-0.08, 0.31))
     text = text_of(VerdictState.LEANING, arms=[CONTROL, weak])

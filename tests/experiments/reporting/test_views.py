@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from experiments.models import Arm, Experiment, Tally
 from experiments.reporting import wording
-from experiments.reporting.page import CONVERSIONS_NOT_COUNTED, COUNTED_ALL_THE_SAME, VISITS_NOT_COUNTED
+from experiments.reporting.page import CONVERSIONS_NOT_COUNTED, VISITS_NOT_COUNTED
 from experiments.reporting.share import share_url
 from experiments.splitter import tallies
 from tests.experiments.reporting.made import make_counted
@@ -147,14 +147,15 @@ def test_what_was_left_out_is_named_in_plain_words():
         Tally(experiment=experiment, kind=kind, hour=hour, count=number) for kind, number in kinds.items()
     )
     shown, told = shown_and_told(experiment)
-    assert told["not_counted"] == {"bot": 3, "forged": 2, "forgotten": 1, "unconfirmed": 3}
+    assert told["not_counted"] == {"bot": 3, "forged": 2, "unconfirmed": 3}
+    assert told["forgotten"] == 1
     assert json.loads(shown.values["", "not_counted"]) == 3 + 3
     page = Client().get("/" + share_url(experiment, by=None).split("/", 3)[3]).content.decode()
-    for words in ("Visits whose page never ran in a browser", "forged or damaged", "People who asked to be forgotten"):
+    for words in ("Visits whose page never ran in a browser", "forged or damaged", "1 person asked to be forgotten"):
         assert words in page
 
 
 def test_every_kind_of_tally_has_words_of_its_own():
     kinds = {value for name, value in vars(tallies).items() if name.isupper()}
     folded = {tallies.CONFIRMED, tallies.SHOWN}  # taken off their counterparts
-    assert kinds - folded <= {*VISITS_NOT_COUNTED, *CONVERSIONS_NOT_COUNTED, *COUNTED_ALL_THE_SAME}
+    assert kinds - folded <= {*VISITS_NOT_COUNTED, *CONVERSIONS_NOT_COUNTED}

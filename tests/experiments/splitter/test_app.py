@@ -141,8 +141,10 @@ def test_metrics_are_prometheus_text(site: Site, browser: Browser):
         ("/p", "", False),
     ],
 )
-def test_the_tier_owns_visitors_and_health(path: str, query: str, *, owned: bool):
-    assert Splitter.owns({"PATH_INFO": path, "QUERY_STRING": query}) is owned
+def test_the_tier_owns_visitors_and_health(tmp_path: Path, path: str, query: str, *, owned: bool):
+    with serving(tmp_path, planted()) as site:
+        tier = site.splitter
+    assert tier.owns({"PATH_INFO": path, "QUERY_STRING": query}) is owned
 
 
 def test_over_the_limit_is_told_to_wait(tmp_path: Path):

@@ -47,6 +47,15 @@ def test_memory_is_bounded():
     assert len(limit) == 10
 
 
+def test_who_keeps_asking_is_not_forgotten_however_many_others_come():
+    limit = limit_of(1, Clock(), max_addresses=10)
+    allowed = 0
+    for number in range(1000):
+        allowed += limit.allows("9.9.9.9")
+        limit.allows(f"10.0.{number // 256}.{number % 256}")
+    assert allowed == 2
+
+
 @pytest.mark.parametrize(
     ("address", "network"),
     [

@@ -8,10 +8,12 @@ import pytest
 from experiments.splitter.records import Conversion, Exposure, Forget, Lead, Tally
 from tests.experiments.splitter.planting import document, planted, publish
 from tests.experiments.splitter.serving import HOUR_MS, Browser, Site, force, serving
+from tests.experiments.splitter.test_conversions import break_journal
 
 PAGE = "/p/paperless/"
 SEEN = PAGE + "seen"
 AHEAD = {"Sec-Purpose": "prefetch;prerender"}
+TOKEN = "gh_token="
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 
 
@@ -267,6 +269,43 @@ def test_a_link_fetched_ahead_is_no_click(site: Site):
     browser.get(PAGE, **AHEAD)
     browser.get(PAGE + "go/cta", **AHEAD)
     assert (site.records(Exposure), site.records(Conversion)) == ([], [])
+
+
+@pytest.mark.parametrize("address", ["go/cta", "go/partner", "go/form"])
+def test_a_click_writes_the_exposure_down_whether_or_not_the_link_has_a_goal(site: Site, address: str):
+    browser = site.browser()
+    browser.get(PAGE, **AHEAD)
+    browser.get(PAGE + address)
+    assert len(site.records(Exposure)) == 1
+
+
+def test_a_token_is_given_once_the_exposure_is_written_down(site: Site):
+    browser = site.browser()
+    browser.get(PAGE, **AHEAD)
+    assert TOKEN not in browser.get(PAGE + "go/partner", **AHEAD).headers["location"]
+    assert TOKEN not in browser.send("HEAD", PAGE + "go/partner", None).headers["location"]
+    assert site.records(Exposure) == []
+    assert TOKEN in browser.get(PAGE + "go/partner").headers["location"]
+    assert len(site.records(Exposure)) == 1
+
+
+def test_no_token_is_given_for_an_exposure_that_cannot_be_written_down(tmp_path: Path):
+    with serving(tmp_path, planted()) as site:
+        ahead, known = site.browser(), site.browser()
+        ahead.get(PAGE, **AHEAD)
+        known.get(PAGE)
+        break_journal(site)
+        assert ahead.get(PAGE + "go/partner").headers["location"] == "https://partner.example/"
+        assert TOKEN in known.get(PAGE + "go/partner").headers["location"]
+
+
+def test_an_unconfirmed_visitor_is_given_no_token(confirming: Site):
+    browser = confirming.browser()
+    browser.get(PAGE)
+    assert TOKEN not in browser.get(PAGE + "go/partner").headers["location"]
+    assert browser.get(PAGE + "token").status == 404
+    browser.post(SEEN, b"")
+    assert TOKEN in browser.get(PAGE + "go/partner").headers["location"]
 
 
 # --- consent --------------------------------------------------------------------------------------------------------

@@ -1,6 +1,9 @@
-"""PostgreSQL stopped, killed in the middle of counting, its connections cut, its tables locked."""
+"""Redis and PostgreSQL stopped, killed, cut off, frozen, emptied, full and locked: no visitor notices, nothing is lost.
 
-import os
+In the full form each fault by itself, for as long as FAULT_SECONDS says; in the short form one load and one wait serve
+all faults of a server.
+"""
+
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -8,12 +11,55 @@ from contextlib import contextmanager, suppress
 import psycopg
 import pytest
 
+from tests.faults.conftest import IS_FULL
 from tests.faults.rig import Rig
 
 type Fault = Callable[[Rig, float], None]
 
-STEADY_SECONDS = 1.0
+STEADY_SECONDS = 1.0  # of load before and after a fault
+BETWEEN_FLUSHES_SECONDS = 12.0  # a shipper notices after ten
 BETWEEN_CUTS_SECONDS = 2.0
+
+
+def redis_stopped(rig: Rig, seconds: float) -> None:
+    rig.redis.stop()
+    time.sleep(seconds)
+    rig.redis.start()
+
+
+def redis_killed(rig: Rig, seconds: float) -> None:
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        rig.redis.kill()
+        time.sleep(1)
+        rig.redis.start()
+        time.sleep(1)
+
+
+def redis_frozen(rig: Rig, seconds: float) -> None:
+    with rig.redis.frozen():
+        time.sleep(seconds)
+
+
+def redis_full(rig: Rig, seconds: float) -> None:
+    with rig.redis.full():
+        time.sleep(seconds)
+
+
+def redis_emptied(rig: Rig, seconds: float) -> None:
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        with rig.redis.client() as redis:
+            redis.flushall()
+        time.sleep(min(seconds, BETWEEN_FLUSHES_SECONDS))
+
+
+def redis_started_empty(rig: Rig, seconds: float) -> None:
+    rig.redis.kill()
+    rig.redis.forget()
+    time.sleep(1)
+    rig.redis.start()
+    time.sleep(seconds)
 
 
 @contextmanager
@@ -31,13 +77,13 @@ def waiting(rig: Rig) -> bool:
     return bool(rig.postgres.rows(sql)[0][0])
 
 
-def stopped(rig: Rig, seconds: float) -> None:
+def postgres_stopped(rig: Rig, seconds: float) -> None:
     rig.postgres.stop()
     time.sleep(seconds)
     rig.postgres.start()
 
 
-def killed_while_counting(rig: Rig, seconds: float) -> None:
+def postgres_killed_while_counting(rig: Rig, seconds: float) -> None:
     """Kill it after the rows were inserted and before the epoch counts, which the lock keeps from being written."""
     give_up = time.monotonic() + seconds
     while True:
@@ -50,7 +96,7 @@ def killed_while_counting(rig: Rig, seconds: float) -> None:
             return
 
 
-def cut_while_counting(rig: Rig, seconds: float) -> None:
+def postgres_cut_while_counting(rig: Rig, seconds: float) -> None:
     give_up = time.monotonic() + seconds
     while True:
         with locked(rig, "experiments_epochcount"):
@@ -61,14 +107,16 @@ def cut_while_counting(rig: Rig, seconds: float) -> None:
             return
 
 
-def exposures_locked(rig: Rig, seconds: float) -> None:
+def postgres_exposures_locked(rig: Rig, seconds: float) -> None:
     with locked(rig, "experiments_exposure"):
         time.sleep(seconds)
 
 
-FAULTS: list[Fault] = [stopped, killed_while_counting, cut_while_counting, exposures_locked]
-# In the short form one load and one wait serve all of them.
-FORMS = [[fault] for fault in FAULTS] if os.environ.get("FAULT_SECONDS") else [FAULTS]
+OF_REDIS: list[Fault] = [redis_stopped, redis_killed, redis_frozen, redis_full, redis_emptied, redis_started_empty]
+OF_POSTGRES: list[Fault] = [
+    postgres_stopped, postgres_killed_while_counting, postgres_cut_while_counting, postgres_exposures_locked,
+]  # fmt: skip
+FORMS = [[fault] for fault in [*OF_REDIS, *OF_POSTGRES]] if IS_FULL else [OF_REDIS, OF_POSTGRES]
 
 
 @pytest.mark.parametrize("faults", FORMS, ids=lambda faults: "+".join(fault.__name__ for fault in faults))
