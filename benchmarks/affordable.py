@@ -13,6 +13,8 @@ import numpy as np
 from experiments import affordable, simulation
 
 USUAL_RATE = 0.04
+USUAL_SPREAD = 0.1  # of log rates between pages that people and models write; an assumption
+TICKS = 10
 SEED = 7
 
 
@@ -21,9 +23,9 @@ def cell(conversions: int, variants: int, futures: int) -> tuple[float, float]:
     world = simulation.World(
         key="affordable",
         says="",
-        ticks=simulation.TICKS_TRIED,
-        batch=max(round(conversions / USUAL_RATE / simulation.TICKS_TRIED), 1),
-        draw=simulation.drawn(USUAL_RATE, simulation.USUAL_SPREAD, variants),
+        ticks=TICKS,
+        batch=max(round(conversions / USUAL_RATE / TICKS), 1),
+        draw=simulation.drawn(USUAL_RATE, USUAL_SPREAD, variants),
     )
     outcome = simulation.simulate(world, simulation.Ours(), np.random.default_rng(SEED), futures)
     leaders = outcome.shares[:, -1].argmax(axis=1)

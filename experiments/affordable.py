@@ -2,8 +2,7 @@
 
 What counts is how many conversions the planned visitors bring at the usual rate: 10,000 visitors at 1% and 1,000 at 10%
 afford the same (measured: gains within their standard error). So one table over conversions and numbers of variants
-answers at once; benchmarks/affordable.py makes it, by the product's own engine in the worlds of
-`simulation.arms_afforded`, 100 futures each.
+answers at once; benchmarks/affordable.py makes it, by the product's own engine, 100 futures each.
 
 More variants hold a better best one, and find it later. The gain climbs to a flat top and sinks again; afforded is the
 smallest number that gets nine tenths of the top, because every further variant must be written, read and approved.

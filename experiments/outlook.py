@@ -1,11 +1,11 @@
 """How long an experiment will probably still take: the product's own engine, run on into simulated futures."""
 
 from datetime import datetime, timedelta
-from functools import cache
 
 import numpy as np
 
-from experiments import allocation, evidence, futures, simulation
+from experiments import allocation, evidence, futures
+from experiments.affordable import affordable
 from experiments.evidence import Evidence, Floats
 from experiments.models import Arm, Experiment
 from experiments.reporting.report import MINIMUM_EXPOSURES
@@ -60,10 +60,4 @@ def _within(days: Floats, part: float) -> float | None:
 
 def _afforded(visitors: float, known: Evidence) -> int:
     rate = float(known.conversions.sum() / known.exposures.sum())
-    # Rounded, so that the answer of an hour ago serves again: a third more visitors afford no other number of pages.
-    return _afforded_by(2 ** round(np.log2(max(visitors, 1.0))), float(f"{rate:.1g}"))
-
-
-@cache
-def _afforded_by(visitors: int, rate: float) -> int:
-    return simulation.arms_afforded(visitors, rate, np.random.default_rng(SEED))
+    return affordable(visitors, rate).variants

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from experiments import bandit, delay, inference, pooling
+from experiments import bandit, delay, pooling
 
 type Floats = NDArray[np.float64]
 type Wholes = NDArray[np.int64]
@@ -105,11 +105,6 @@ def weekly(hours: int) -> Floats:
 def doubling(hours: int) -> Floats:
     """Give the base rate's factor by hour: twice as high in the second half."""
     return np.where(np.arange(hours) < hours // 2, 1.0, 2.0)
-
-
-ARMS_TRIED: Final = (2, 4, 8, 16, 32)
-TICKS_TRIED: Final = 10
-USUAL_SPREAD: Final = 0.1  # of log rates between pages that people and models write; an assumption
 
 
 # --- Running -----------------------------------------------------------------------------------------------------
@@ -387,78 +382,3 @@ def lai_robbins(rates: Floats) -> float:
     worse = rates[rates < best]
     divergence = special.rel_entr(worse, best) + special.rel_entr(1 - worse, 1 - best)
     return float(((best - worse) / divergence).sum())
-
-
-# --- Outlook -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How an experiment goes on: its policy, its traffic, and how far to look ahead."""
-
-    policy: Policy
-    control: int
-    visitors_per_day: float
-    minimum_exposures: int
-    horizon_days: int = 28
-    looks: int = 14
-    futures: int = 20
-
-
-def days_until_over(exposures: Floats, conversions: Floats, plan: Plan, generator: np.random.Generator) -> Floats:
-    """Give, per simulated future, the days until the verdict is that an arm won or that none is noticeably better.
-
-    Each future draws the arms' rates from today's posterior and goes on from today's counts (epochs, arms) with the
-    product's own posterior, shares and verdict. Infinite where that takes longer than the horizon.
-    """
-    alpha, beta = posterior_of(exposures, conversions)
-    return np.array(
-        [_days(exposures, conversions, generator.beta(alpha, beta), plan, generator) for _ in range(plan.futures)]
-    )
-
-
-def _days(exposures: Floats, conversions: Floats, rates: Floats, plan: Plan, generator: np.random.Generator) -> float:
-    batch = round(plan.visitors_per_day * plan.horizon_days / plan.looks)
-    for look in range(plan.looks):
-        seen = History(
-            exposures=exposures[None], conversions=conversions[None], batch=batch, genes=None, generator=generator
-        )
-        shown = generator.multinomial(batch, plan.policy(seen)[0]).astype(np.float64)
-        exposures = np.vstack([exposures, shown])
-        conversions = np.vstack([conversions, generator.binomial(shown.astype(np.int64), rates)])
-        if _is_over(exposures, conversions, plan):
-            return (look + 1) * plan.horizon_days / plan.looks
-    return np.inf
-
-
-def _is_over(exposures: Floats, conversions: Floats, plan: Plan) -> bool:
-    standing = bandit.standing(*posterior_of(exposures, conversions))
-    judged = inference.verdict(
-        exposures,
-        conversions,
-        control=plan.control,
-        probability_best=standing.probability_best,
-        expected_loss=standing.expected_loss,
-        sample_ratio=inference.SampleRatio(p_value=1.0, ok=True),
-        minimum_exposures=plan.minimum_exposures,
-    )
-    return judged.state in {inference.VerdictState.DECIDED, inference.VerdictState.NO_DIFFERENCE}
-
-
-def arms_afforded(visitors: int, base_rate: float, generator: np.random.Generator, *, futures: int = 20) -> int:
-    """Give how many pages earn most from this many visitors: more pages hold a better best one, and find it later.
-
-    Pages are drawn as they come: log rates about the base with a deviation of 0.1.
-    """
-    earned = {}
-    for arms in ARMS_TRIED:
-        world = World(
-            key="afforded",
-            says="",
-            ticks=TICKS_TRIED,
-            batch=max(visitors // TICKS_TRIED, 1),
-            draw=drawn(base_rate, USUAL_SPREAD, arms),
-        )
-        outcome = simulate(world, Ours(), generator, futures)
-        earned[arms] = float(np.einsum("rtk,rk->", outcome.exposures, outcome.pages.rates))
-    return max(earned, key=lambda arms: earned[arms])

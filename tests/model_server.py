@@ -8,10 +8,14 @@ Requests for a plan are apart from that: `server.plan` answers them, and `server
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+
+from variants.background_loop import background_loop
+
+ANSWER_SECONDS = 120
 
 type Behaviour = Callable[[dict[str, Any], "Handler"], None]
 
@@ -108,6 +112,12 @@ PLAN: dict[str, Any] = {
 
 def is_for_a_plan(body: dict[str, Any]) -> bool:
     return any("You plan a set of landing pages" in message["content"] for message in body["messages"])
+
+
+def answered[Answer](call: Coroutine[Any, Any, Answer]) -> Answer:
+    """Wait for a call in a loop of its own: in the tests' own thread a browser's loop may be running."""
+    with background_loop() as loop:
+        return loop.start(call).result(ANSWER_SECONDS)
 
 
 def page(headline: str = "Find any letter again") -> dict[str, Any]:

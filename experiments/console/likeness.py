@@ -99,9 +99,10 @@ def _chart(look: likeness.Look, colours: dict[str, int]) -> str:
 def _apart(drawn: Places, room: Places) -> Places:
     """Push dots apart that cover each other, so that every number can be read."""
     turns = 2.4 * np.arange(len(drawn))  # directions for dots at one place: the golden angle
-    drawn = drawn + 0.01 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    aside = 0.01 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
     for _ in range(PUSHES):
-        gaps = drawn[:, None] - drawn[None]
+        apart = drawn + aside  # in each round: the edge of the drawing brings dots together again
+        gaps = apart[:, None] - apart[None]
         far = np.linalg.norm(gaps, axis=2) + np.eye(len(drawn)) * DOT_GAP
         push = gaps / far[:, :, None] * np.maximum(DOT_GAP - far, 0)[:, :, None] / 2
         drawn = np.clip(drawn + push.sum(axis=1), 0, room)

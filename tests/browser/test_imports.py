@@ -65,7 +65,8 @@ attempt("script", () => new Promise((done, failed) => {
   script.src = "CONSOLE/console/jsi18n/"; document.body.append(script);
 }));
 attempt("worker", () => navigator.serviceWorker.register("CONSOLE/sw.js").then(() => "registered"));
-setTimeout(() => {
+setTimeout(() => { window.done = true; }, 2000);
+setTimeout(() => {  // last, and after the results were read: it takes the page away
   const form = document.createElement("form");
   form.method = "post"; form.action = "CONSOLESTEP"; form.target = "FORM_TARGET";
   form.innerHTML = "<input name=step value=start>";
@@ -74,8 +75,7 @@ setTimeout(() => {
   try {
     if (parent !== window) top.location.href = "CONSOLE/console/?moved";
   } catch (error) { results.top = "stopped " + error.name; }
-  window.done = true;
-}, 2000);
+}, 4000);
 """
 
 
@@ -145,7 +145,7 @@ def test_the_script_of_a_previewed_page_reaches_nothing(console: BrowserContext,
     frame = navigated.value
     assert_stopped(outcome(frame))
     assert frame.evaluate("origin") == "null"
-    tab.wait_for_timeout(500)
+    tab.wait_for_timeout(4000)
     assert tab.url.endswith("/console/")
     assert not [request.url for request in asked if request.method == "POST"]
     assert_untouched(experiment)
@@ -157,7 +157,7 @@ def test_nor_does_it_when_the_preview_is_opened_in_full(console: BrowserContext,
     tab = console.new_page()
     tab.goto(preview_url(experiment, control.pk))
     assert_stopped(outcome(tab))
-    tab.wait_for_timeout(500)
+    tab.wait_for_timeout(4000)
     assert "gh_preview" in tab.url
     assert_untouched(experiment)
 
@@ -201,7 +201,7 @@ def test_the_script_of_a_served_page_reaches_nothing(console: BrowserContext, li
     results = outcome(tab)
     assert_stopped(results, but=frozenset({"storage", "cookies"}))
     assert "sessionid" not in str(results)
-    tab.wait_for_timeout(1000)
+    tab.wait_for_timeout(4000)
     assert_untouched(other)
 
 

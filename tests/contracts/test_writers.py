@@ -1,11 +1,10 @@
 """What every writer promises, run over the model's client (against a real HTTP server) and the offline twin."""
 
-import asyncio
 from decimal import Decimal
 
 import pytest
 
-from tests.model_server import ModelServer, good
+from tests.model_server import ModelServer, answered, good
 from variants.brief import BriefSpec
 from variants.content import PageContent
 from variants.directions import of_angles, turn_for
@@ -25,7 +24,7 @@ def request(index: int = 0) -> WriteRequest:
 
 
 def write(writer, index: int = 0):
-    return asyncio.run(writer.write(request(index)))
+    return answered(writer.write(request(index)))
 
 
 @pytest.fixture(params=["model", "offline"])
@@ -50,7 +49,7 @@ def test_a_writer_takes_the_angle_it_was_given(writer):
 
 
 def test_a_writer_plans_directions_that_differ(writer):
-    plan = asyncio.run(writer.plan(PlanRequest(brief=BRIEF, count=4))).directions
+    plan = answered(writer.plan(PlanRequest(brief=BRIEF, count=4))).directions
     assert len({direction.angle for direction in plan}) == len(plan) >= 2
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import allocation, bandit, inference, pooling, proving, simulation
-from experiments.simulation import History, Ours, Plan, World, drawn, fixed, gene_built
+from experiments.simulation import History, Ours, World, drawn, fixed, gene_built
 
 TWO = np.array([0.04, 0.06])
 
@@ -157,23 +157,6 @@ def test_the_bound_of_lai_and_robbins_worked_by_hand():
 
 
 # Outlook
-
-
-def plan(visitors_per_day, **changes):
-    values: dict[str, Any] = {"policy": simulation.equal_split, "control": 0, "minimum_exposures": 1000, "futures": 6}
-    return Plan(visitors_per_day=visitors_per_day, **(values | changes))
-
-
-def test_a_clear_lead_is_over_soon_and_a_trickle_of_visitors_never():
-    exposures, conversions = np.array([[2000.0, 2000.0]]), np.array([[60.0, 120.0]])
-    soon = simulation.days_until_over(exposures, conversions, plan(5_000.0), generator())
-    assert np.median(soon) == 2
-    never = simulation.days_until_over(exposures / 50, conversions // 50, plan(1.0), generator())
-    assert np.isinf(never).all()
-
-
-def test_few_visitors_afford_few_pages():
-    assert simulation.arms_afforded(1_000, 0.04, generator(1), futures=8) < 32
 
 
 # The study, in seconds: claims with four standard errors to spare

@@ -16,6 +16,7 @@ from tests.model_server import (
     PAGE,
     PLAN,
     ModelServer,
+    answered,
     dripping,
     endless,
     failing,
@@ -56,7 +57,7 @@ def model_writer(server, *, timeout_seconds=5.0):
 
 
 def ask(writer, asked=None):
-    return asyncio.run(writer.write(asked or request()))
+    return answered(writer.write(asked or request()))
 
 
 def write(*behaviours, timeout_seconds=5.0):
@@ -146,11 +147,11 @@ def test_a_server_that_fails_on_the_schema_is_asked_without():
 def test_a_plan_is_read_and_held_to_its_limits():
     asked = PlanRequest(brief=BRIEF, count=2)
     with ModelServer(good()) as server:
-        plan = asyncio.run(model_writer(server).plan(asked)).directions
+        plan = answered(model_writer(server).plan(asked)).directions
         assert [direction.angle for direction in plan] == ["Find any letter", "Paper that files itself"]
         server.plan = good({"directions": [{**PLAN["directions"][0], "angle": "x" * 200}]})
         with pytest.raises(LLMBadOutput, match="angle"):
-            asyncio.run(model_writer(server).plan(asked))
+            answered(model_writer(server).plan(asked))
 
 
 def test_extra_keys_change_nothing_and_are_faults():
@@ -266,7 +267,7 @@ def test_many_calls_are_under_way_at_once_in_one_thread():
 
     with ModelServer(waiting(0.5, good())) as server:
         began = time.monotonic()
-        assert len(asyncio.run(ask_all(model_writer(server)))) == 20
+        assert len(answered(ask_all(model_writer(server)))) == 20
         assert time.monotonic() - began < 5  # one after another they would take ten seconds
 
 

@@ -147,3 +147,9 @@ def test_pages_survive_the_way_through_json():
 def test_a_stricter_limit_lets_more_pages_pass():
     pages = [one.content for one in labelled_pages.briefs(labelled_pages.TUNING)[0]]
     assert distinct_count(pages) < distinct_count(pages, limit=novelty.SAME_WORDS_LIMIT)
+
+
+def test_the_more_pages_there_are_the_more_alike_two_must_be_to_count_as_one():
+    few, many = np.full((8, 8), 0.2), np.full((100, 100), 0.2)
+    assert set(groups(few)) == {0}
+    assert len(set(groups(many))) == 100
