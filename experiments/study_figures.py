@@ -20,7 +20,7 @@ type Labelled = Callable[[float], str]
 DRAWN: Final = ("A", "C", "E")  # worlds: two, ten and a hundred arms
 OURS: Final = "ours, earn"
 TALLEST: Final = 1.25  # of the loss of an equal split
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 320.0, 52.0, 470.0, 18.0, 280.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 690.0, 320.0, 52.0, 470.0, 18.0, 280.0
 SQUARE_RIGHT: Final = 340.0
 LABEL_GAP: Final = 15.0
 CERTAIN: Final = 1.96
@@ -65,7 +65,8 @@ def _loss(key: str, curves: Mapping[str, Floats]) -> Figure:
     title = f"World {key} ({world.says}): conversions lost, as part of what an equal split loses"
     drawn = [
         *_frame(across, up, lambda visitors: f"{visitors / 1000:,.0f}k", lambda part: f"{part:.2f}"),
-        *(_curve(name, curve, across, up) for name, curve in curves.items()),
+        # Ours last, on top of the others.
+        *(_curve(name, curves[name], across, up) for name in sorted(curves, key=OURS.__eq__)),
         *_names(curves, up),
     ]
     name = f"study-loss-{key.lower()}"
