@@ -26,6 +26,7 @@ from tests.stack import leashed
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
+BETWEEN_STARTS_SECONDS = 0.5
 CONNECT_SECONDS = 5
 
 
@@ -47,15 +48,25 @@ class Daemon:
         return self._process is not None
 
     def start(self) -> None:
-        """Start it on the data it left, and wait until it answers."""
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", process_group=0
-        )
+        """Start it on the data it left, and wait until it answers.
+
+        Again and again, as a supervisor would: children of one that was killed may still hold its memory, and while it
+        was away somebody's outgoing connection may have been given its port.
+        """
+        self._process = self._begun()
         give_up = time.monotonic() + START_SECONDS
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > give_up:
+            if time.monotonic() > give_up:
                 raise ServerFailed(f"{self._command} did not come up (exit code {self._process.poll()})")
+            if self._process.poll() is not None:
+                time.sleep(BETWEEN_STARTS_SECONDS)
+                self._process = self._begun()
             time.sleep(0.02)
+
+    def _begun(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", process_group=0
+        )
 
     def kill(self) -> None:
         """End it, and all it forked, without a chance to tidy up."""
