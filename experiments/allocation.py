@@ -16,10 +16,8 @@ from experiments.models import Allocation, Arm, Experiment
 
 logger = logging.getLogger(__name__)
 
-TOTAL_FLOOR = 0.02  # of all traffic, however many arms: a fixed share each would leave nothing to win at 100 arms
 # Part of traffic for the best; the rest is for whoever is best among the others. docs/bandit.md has the comparison.
 TOP_TWO: Mapping[str, float] = {Experiment.Policy.LEARN: 0.9, Experiment.Policy.QUICK: 0.8}
-FEWEST_EXPOSURES = 50  # until an arm has as many, it gets at least half an equal share
 PROOF_SPLIT = 0.5  # of the proof round, for each of its two pages: the split that tells most
 LEAST_CHANGE = 0.001  # shares closer than this to the ones in force are not worth a new epoch
 
@@ -27,7 +25,7 @@ LEAST_CHANGE = 0.001  # shares closer than this to the ones in force are not wor
 def open_first_epoch(experiment: Experiment, now: datetime) -> Allocation:
     """Start with equal shares: nothing is known yet."""
     arms = _live(experiment)
-    shares = _with_control(np.full(len(arms), 1 / len(arms)), arms, experiment)
+    shares = _equal_shares(arms, experiment)
     return _record(experiment, epoch=1, shares=_keyed(arms, shares), reason="started with equal shares", now=now)
 
 
@@ -82,7 +80,7 @@ def open_proof(experiment: Experiment, arm: Arm, now: datetime) -> Allocation:
 def open_afresh(experiment: Experiment, reason: str, now: datetime) -> Allocation:
     """Give every live arm the same share in a new epoch: nothing is known that could be trusted."""
     arms = _live(experiment)
-    shares = _with_control(np.full(len(arms), 1 / len(arms)), arms, experiment)
+    shares = _equal_shares(arms, experiment)
     return _record(experiment, epoch=latest(experiment).epoch + 1, shares=_keyed(arms, shares), reason=reason, now=now)
 
 
@@ -138,11 +136,14 @@ def _believed(experiment: Experiment, now: datetime) -> Belief:
 
 def _shares(experiment: Experiment, believed: Belief, arms: list[Arm]) -> Floats:
     if experiment.policy == Experiment.Policy.EQUAL:
-        return _with_control(np.full(len(arms), 1 / len(arms)), arms, experiment)
-    top_two = TOP_TWO.get(experiment.policy)
-    shares = bandit.thompson_shares(*believed.betas, floor=TOTAL_FLOOR / len(arms), top_two=top_two)
-    shown = believed.known.total_exposures[believed.live]
-    return _with_control(bandit.with_newcomers(shares, shown, minimum=FEWEST_EXPOSURES), arms, experiment)
+        return _equal_shares(arms, experiment)
+    return bandit.reviewed_shares(
+        *believed.betas,
+        believed.known.total_exposures[believed.live],
+        control=_control(arms),
+        control_share=experiment.control_share,
+        top_two=TOP_TWO.get(experiment.policy),
+    )
 
 
 def _changes_nothing(current: Allocation, arms: list[Arm], shares: Floats) -> bool:
@@ -151,11 +152,13 @@ def _changes_nothing(current: Allocation, arms: list[Arm], shares: Floats) -> bo
     return np.allclose(shares, [current.shares[arm.key] for arm in arms], atol=LEAST_CHANGE, rtol=0)
 
 
-def _with_control(shares: Floats, arms: list[Arm], experiment: Experiment) -> Floats:
-    control = next(place for place, arm in enumerate(arms) if arm.is_control)
-    if len(arms) == 1:
-        return shares
-    return bandit.with_control_share(shares, control=control, control_share=experiment.control_share)
+def _equal_shares(arms: list[Arm], experiment: Experiment) -> Floats:
+    even = np.full(len(arms), 1 / len(arms))
+    return bandit.with_control_share(even, control=_control(arms), control_share=experiment.control_share)
+
+
+def _control(arms: list[Arm]) -> int:
+    return next(place for place, arm in enumerate(arms) if arm.is_control)
 
 
 def _live(experiment: Experiment) -> list[Arm]:

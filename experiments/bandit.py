@@ -63,6 +63,8 @@ MOST_NEWTON_STEPS: Final = 60  # five is usual; bisection alone would need fifty
 END_TOLERANCE: Final = 1e-9  # relative, of a density's end: far finer than a panel
 QUANTILE_TOLERANCE: Final = 1e-6  # in standard deviations of the log ratio
 SCORE_TOLERANCE: Final = 1e-4  # in normal scores
+TOTAL_FLOOR: Final = 0.02  # of all traffic, however many arms: a fixed share each would leave nothing to win at 100
+FEWEST_EXPOSURES: Final = 50  # until an arm has as many, it gets at least half an equal share
 CERTAIN: Final = 1e-12  # chance of all others together below which their proportions are lost
 MUCH_NARROWER: Final = 3.0  # ratio of two standard deviations
 # Of `_deviance_nodes`. Halving it changes no limit by more than 1e-8 of the width, doubling it by 1e-4 at alpha = 0.1.
@@ -351,6 +353,25 @@ _CUMULATIVE: Final = _cumulative_matrix(_NODES, _WEIGHTS)
 
 
 # --- Traffic -----------------------------------------------------------------------------------------------------
+
+
+def reviewed_shares(
+    alpha: ArrayLike,
+    beta: ArrayLike,
+    exposures: ArrayLike,
+    *,
+    control: int,
+    control_share: float,
+    top_two: float | None = None,
+) -> Floats:
+    """Give the shares of the next epoch: Thompson's over a floor, then newcomers' and the control's part.
+
+    This is the whole rule. The product, its outlook and the study call it, so that what is measured is what runs.
+    """
+    arms = np.size(alpha)
+    shares = thompson_shares(alpha, beta, floor=TOTAL_FLOOR / arms, top_two=top_two)
+    shares = with_newcomers(shares, exposures, minimum=FEWEST_EXPOSURES)
+    return with_control_share(shares, control=control, control_share=control_share)
 
 
 def thompson_shares(alpha: ArrayLike, beta: ArrayLike, *, floor: float = 0.0, top_two: float | None = None) -> Floats:

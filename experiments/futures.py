@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from experiments import bandit, inference, pooling
 from experiments.inference import VerdictState
-from experiments.simulation import FEWEST_EXPOSURES, TOTAL_FLOOR
 
 type Floats = NDArray[np.float64]
 
@@ -81,12 +80,14 @@ def _days(today: _Look, rates: Floats, course: Course, generator: np.random.Gene
 
 def _look(exposures: Floats, conversions: Floats, course: Course) -> _Look:
     betas = pooling.fit(exposures, conversions).betas()
-    arms = exposures.shape[1]
-    shares = np.full(arms, 1 / arms)
-    if not course.equal:
-        shares = bandit.thompson_shares(*betas, floor=TOTAL_FLOOR / arms, top_two=course.top_two)
-        shares = bandit.with_newcomers(shares, exposures.sum(axis=0), minimum=FEWEST_EXPOSURES)
-    shares = bandit.with_control_share(shares, control=course.control, control_share=course.control_share)
+    control, control_share = course.control, course.control_share
+    if course.equal:
+        even = np.full(exposures.shape[1], 1 / exposures.shape[1])
+        shares = bandit.with_control_share(even, control=control, control_share=control_share)
+    else:
+        shares = bandit.reviewed_shares(
+            *betas, exposures.sum(axis=0), control=control, control_share=control_share, top_two=course.top_two
+        )
     return _Look(exposures=exposures, conversions=conversions, betas=betas, shares=shares)
 
 

@@ -30,10 +30,6 @@ type Floats = NDArray[np.float64]
 type Wholes = NDArray[np.int64]
 type Policy = Callable[[History], Floats]
 
-# As in allocation.py; a test holds them together.
-TOTAL_FLOOR: Final = 0.02
-FEWEST_EXPOSURES: Final = 50
-
 
 # --- Worlds ------------------------------------------------------------------------------------------------------
 
@@ -240,9 +236,14 @@ class Ours:
             history.conversions[run],
             genes=None if history.genes is None or not self.by_genes else history.genes[run],
         )
-        shares = bandit.thompson_shares(alpha, beta, floor=TOTAL_FLOOR / len(alpha), top_two=self.top_two)
-        shares = bandit.with_newcomers(shares, history.exposures[run].sum(axis=0), minimum=FEWEST_EXPOSURES)
-        return bandit.with_control_share(shares, control=self.control, control_share=self.control_share)
+        return bandit.reviewed_shares(
+            alpha,
+            beta,
+            history.exposures[run].sum(axis=0),
+            control=self.control,
+            control_share=self.control_share,
+            top_two=self.top_two,
+        )
 
 
 def effective_exposures(history: History, run: int) -> Floats:

@@ -111,9 +111,7 @@ def test_ours_is_the_products_posterior_and_shares():
     assert found.tolist() == expected.tolist()
 
 
-def test_simulated_shares_have_the_products_floor_and_minimum():
-    assert simulation.TOTAL_FLOOR == allocation.TOTAL_FLOOR
-    assert simulation.FEWEST_EXPOSURES == allocation.FEWEST_EXPOSURES
+def test_the_study_of_learning_mixes_as_the_product_does():
     assert proving.LEARN.top_two == allocation.TOP_TWO["learn"]
 
 
