@@ -67,9 +67,7 @@ class Command(BaseCommand):
         pending = missing(cells, store.read())
         self.stdout.write(f"{len(pending)} blocks to compute")
         started = time.monotonic()
-        # One thread each: workers take all processors, and threads of the linear algebra would wait for one another.
-        # It reads its setting when it is loaded, so workers are new processes and not forks of this one.
-        os.environ["OPENBLAS_NUM_THREADS"] = "1"
+        # New processes, not forks of this one: whatever threads its libraries hold would be copied half.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=os.nice, initargs=(PATIENT,)) as pool:
             futures = {pool.submit(compute, size, *block): block for block in pending}
