@@ -22,6 +22,7 @@ from greenhouse.embedded_redis import answers, find_server
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+LONGEST_RUN_SECONDS = 300.0
 ROOT = 0
 SERVICE_USER = "postgres"
 SLOTS = 16_384  # of a Redis Cluster
@@ -205,6 +206,18 @@ def _wait(is_ready: Callable[[], bool], what: str, process: "subprocess.Popen[by
         if process.poll() is not None or time.monotonic() > give_up:
             raise ServerFailed(f"{what} did not come up (exit code {process.poll()})")
         time.sleep(0.02)
+
+
+def suite_on(database_url: str, folder: Path, names: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    """Run test files of `folder` on another database than this process's own, in a process of their own."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *(str(folder / name) for name in names)],
+        env={**os.environ, "DATABASE_URL": database_url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONGEST_RUN_SECONDS,
+    )
 
 
 def main(command: Sequence[str]) -> int:
