@@ -26,7 +26,7 @@ setup: .venv/.synced ## Install the locked environment into .venv
 run: setup ## Start Greenhouse here: web, workers, timetable, database and Redis
 	@exec $(PYTHON) manage.py up
 
-demo: setup ## The same, with a sample experiment and simulated visitors (VISITORS=20000 VARIANTS=12)
+demo: setup ## The same, with a sample experiment and simulated visitors (VISITORS=20000 VARIANTS=12; EVOLVE=1 lets pages breed)
 	@exec $(PYTHON) manage.py demo
 
 test: setup ## Run the tests that can run here, and say which were left out (T=tests/path for some)

@@ -1,22 +1,28 @@
 """Novelty: which pages say the same in other words, measured on labelled pages (tests/data/novelty/README.md).
 
-Four ways to tell, on the half that nothing was tuned on, each at the limit that serves it best on the other half:
+Ways to tell, on the half that nothing was tuned on, each at the limit that serves it best on the other half:
 
     ours                   variants/novelty.py
     token_set_ratio        rapidfuzz, all words of two pages
     tf-idf                 cosine over the pages of a brief, words of the whole page
     weighted parts         what Greenhouse had before: token_set_ratio and letters, headline, text and benefits weighted
+    embeddings             as ours, with the meanings that the server of OPENAI_EMBEDDING_MODEL gives, if it is set
 
 Then a server that repeats itself: every other answer is a paraphrase or a light edit of a page it gave before. How many
-of the accepted pairs say the same, how many pages that say something new are refused with them; and how long it takes.
-One JSON object a line.
+of the accepted pairs say the same, how many repeats are missed and how many pages that say something new are refused
+with them: on the held-out pages, and, so that sets may be large, on a grid of promises and proofs that nothing was
+tuned on. Then sets of hundreds of pages that all differ; and how long it takes. One JSON object a line.
 """
 
 import json
+import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
 from statistics import median
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -27,11 +33,14 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Indel
 
-from tests.labelled_pages import HELD_OUT, TUNING, Labelled, briefs, pairs
+from greenhouse.environment import Environment
+from tests.labelled_pages import HELD_OUT, TUNING, Labelled, briefs, grid, pairs
+from tests.model_server import answered
 from variants import novelty
 from variants.content import Benefits, texts
+from variants.llm import embedder_for
 from variants.matching import words_of
-from variants.meaning import vector_of
+from variants.meaning import unit, vector_of
 
 type Floats = NDArray[np.float64]
 type Measure = Callable[[list[Labelled]], Floats]
@@ -100,6 +109,17 @@ def _alike(one: str, other: str) -> float:
     return (fuzz.token_set_ratio(one, other) / 100 + Indel.normalized_similarity(one, other)) / 2
 
 
+def embeddings(pages: list[Labelled]) -> Floats:
+    """Compare pages by the server that OPENAI_EMBEDDING_MODEL names."""
+    embedder = embedder_for(Environment())
+    assert embedder is not None
+    told = [novelty.told(page.content) for page in pages]
+    texts = [pages[0].about, *(text for one in told for text in one)]
+    about, *rows = unit(np.array(answered(embedder.embed(texts)).vectors, dtype=np.float32))
+    parts = np.split(np.stack(rows), np.cumsum([len(one) for one in told]))[:-1]
+    return novelty.matrix(list(map(novelty.fingerprint_from, parts)), about=about).astype(np.float64)
+
+
 MEASURES: dict[str, Measure] = {
     "ours": ours, "token_set_ratio": token_set_ratio, "tf-idf": tf_idf, "weighted parts": weighted_parts,
 }  # fmt: skip
@@ -142,12 +162,16 @@ def best_limit(likeness: Floats, same: NDArray[np.bool_]) -> float:
     return max(map(float, np.unique(likeness)), key=f1)
 
 
+if embedder_for(Environment()) is not None:
+    MEASURES["embeddings"] = embeddings
+
+
 def figures() -> dict[str, dict[str, float]]:
     told = {}
     for name, measure in MEASURES.items():
         limit = novelty.DUPLICATE_LIMIT if name == "ours" else best_limit(*scored(measure, TUNING))
         likeness, same = scored(measure, HELD_OUT)
-        told[name] = {"area": area(likeness, same), **at_limit(likeness, same, limit)}
+        told[name] = {"area": area(likeness, same), **at_limit(likeness, same, limit), "limit": limit}
     return told
 
 
@@ -201,6 +225,94 @@ def repeating_server() -> dict[str, float]:
     }
 
 
+# Larger sets: every promise of one brief with every proof, so that there are hundreds of pages which all differ
+
+SIZES = {8: 200, 20: 60, 100: 10}  # accepted pages, and how often they are asked for
+DRAWS = 2_000  # of the interval
+LEVEL = (2.5, 97.5)  # percent
+
+type Place = tuple[int, int, int]  # promise, proof, wording
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """One set that was grown on a server that repeats itself."""
+
+    pairs: int
+    same: int  # pairs that say the same
+    repeats: int  # answers that were repeats
+    missed: int  # of those, let through
+    new: int  # answers that were new
+    refused: int  # of those, refused
+
+
+@cache
+def grid_prints() -> dict[Place, novelty.Fingerprint]:
+    cells = grid()
+    places = product(range(len(cells.promises)), range(len(cells.proofs)), (0, 1))
+    return {place: novelty.fingerprint(cells.page(*place)) for place in places}
+
+
+def grid_answers(chance: np.random.Generator) -> Iterator[tuple[Place, bool]]:
+    """Give pages without end: new ones, and as often a page given before, in either wording."""
+    new = sorted({(promise, proof) for promise, proof, _ in grid_prints()})
+    chance.shuffle(new)
+    given: list[tuple[int, int]] = []
+    while new:
+        is_new = not given or chance.random() < 0.5
+        given += [new.pop()] if is_new else []
+        promise, proof = given[-1] if is_new else given[int(chance.integers(len(given)))]
+        yield (promise, proof, int(chance.integers(2))), is_new
+
+
+def served(size: int, seed: int) -> Served:
+    """Grow a set of so many pages on a server that repeats itself."""
+    known, kept, counts = novelty.PageSet(about=vector_of(grid().about)), Counter[tuple[int, int]](), Counter[str]()
+    for place, is_new in grid_answers(np.random.default_rng(seed)):
+        print_ = grid_prints()[place]
+        nearest = known.nearest(print_)
+        is_refused = nearest is not None and nearest.is_repeat
+        counts.update(
+            new=is_new, repeats=not is_new, refused=is_new and is_refused, missed=not is_new and not is_refused
+        )
+        if not is_refused:
+            known.add(print_)
+            kept[place[:2]] += 1
+        if kept.total() == size:
+            break
+    same = sum(math.comb(count, 2) for count in kept.values())
+    return Served(pairs=math.comb(size, 2), same=same, **counts)
+
+
+def share(sets: Sequence[Served], part: str, whole: str) -> tuple[float, float, float]:
+    """Return a share over all sets, and its interval over sets drawn anew from these."""
+    counted = np.array([[getattr(one, part), getattr(one, whole)] for one in sets])
+    drawn = counted[np.random.default_rng(1).integers(len(sets), size=(DRAWS, len(sets)))].sum(axis=1)
+    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], LEVEL)
+    return float(counted[:, 0].sum() / counted[:, 1].sum()), float(low), float(high)
+
+
+def tell_servers() -> None:
+    for size, times in SIZES.items():
+        sets = [served(size, seed) for seed in range(times)]
+        same, low, high = share(sets, "same", "pairs")
+        unit = f"fraction, 95% interval {low:.4f} to {high:.4f}, {sum(one.pairs for one in sets)} pairs in {times} sets"
+        tell(f"novelty.accepted_pairs_that_repeat.{size}", same, 0.02, "limit", unit)
+        tell(f"novelty.repeats_missed.{size}", share(sets, "missed", "repeats")[0], 0.0, "ideal", "fraction")
+        tell(f"novelty.new_pages_refused.{size}", share(sets, "refused", "new")[0], 0.0, "ideal", "fraction")
+
+
+def tell_large_sets() -> None:
+    """Tell how many of hundreds of pages that all differ are told to."""
+    places = sorted({(promise, proof) for promise, proof, _ in grid_prints()})
+    np.random.default_rng(1).shuffle(places)
+    prints = [grid_prints()[promise, proof, wording % 2] for wording, (promise, proof) in enumerate(places)]
+    about = vector_of(grid().about)
+    for size in (100, 200, 400):
+        distinct = len(set(novelty.groups(novelty.matrix(prints[:size], about=about))))
+        tell(f"novelty.distinct_of_different.{size}", float(distinct), float(size), "ideal", "pages")
+
+
 # Time
 
 
@@ -232,6 +344,8 @@ def tell_figures() -> None:
         tell("novelty", mine["area"], theirs["area"], peer, "ROC area, held out")
         for what in ("precision", "recall", "false_alarms"):
             tell(f"novelty.{what}", mine[what], theirs[what], peer, "fraction, held out")
+        if peer == "embeddings":
+            tell("novelty.limit", mine["limit"], theirs["limit"], peer, "likeness")
 
 
 def tell_times() -> None:
@@ -252,6 +366,8 @@ def main() -> None:
     tell("novelty.accepted_pairs_that_repeat", told["same"], 0.02, "limit", "fraction")
     tell("novelty.new_pages_refused", told["new_refused"], 0.0, "ideal", "fraction")
     tell("novelty.pages_kept_of_a_set", told["kept_per_set"], 8.0, "ideal", "pages")
+    tell_servers()
+    tell_large_sets()
     tell_times()
 
 

@@ -15,8 +15,23 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.views import ChangeList as UnfoldChangeList
 
-from experiments import erasure, lag, lifecycle
-from experiments.console import imports, overview, people, plans
+from experiments import digest, erasure, lag, lifecycle, standing
+from experiments.console import (
+    address,
+    app_keys,
+    beginning,
+    breeding,
+    costs,
+    curating,
+    history,
+    imports,
+    launching,
+    notifications,
+    overview,
+    people,
+    plans,
+    running,
+)
 from experiments.console import views as console
 from experiments.console.forms import ExperimentForm, GoalForm, GoalFormSet, default_goal
 from experiments.models import Experiment, Goal, Lead
@@ -29,22 +44,47 @@ admin.site.index_title = "Home"
 people.register(admin.site)
 
 DRAFT = Experiment.Status.DRAFT
+BEGINNINGS_SHOWN = 3
 ONE_WAY_TO_SAVE = {"show_save_and_add_another": False, "show_save_and_continue": False}
 
 
 def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the console's first page shows; settings.py names this function."""
     may_see = request.user.has_perm("experiments.view_experiment")
-    rows = overview.rows(Experiment.objects.all()) if may_see else []
+    shown = _shown(request) if may_see and Experiment.objects.exists() else {}
     return context | {
         "title": "Home",
-        "rows": rows,
-        "decisions": overview.decisions(rows),
-        "delays": lag.measure().sentences() if rows else [],
         "may_see": may_see,
+        "unfinished": beginning.new_drafts(request)[:BEGINNINGS_SHOWN],
         "may_add": request.user.has_perm("experiments.add_experiment"),
-        "has_brand": bool(rows) or Brand.objects.exists(),
-        "first_brief": None if rows else Brief.objects.order_by("-pk").first(),
+        "has_brand": bool(shown) or Brand.objects.exists(),
+        "first_brief": None if shown else Brief.objects.order_by("-pk").first(),
+        **shown,
+    }
+
+
+def _shown(request: HttpRequest) -> dict[str, Any]:
+    """Return what the first page shows once there are experiments, in a number of queries that does not grow."""
+    page, rows = overview.page(request.GET)
+    decisions, more_decisions = overview.decisions()
+    faults, more_faults = overview.faults()
+    gained = standing.gain(Experiment.objects.filter(standing__isnull=False).values_list("standing", flat=True))
+    may_notify = request.user.has_perm(notifications.PERMISSION)
+    return {
+        "has_any": True,
+        "tabs": overview.tabs(request.GET.get("status", "")),
+        "status": request.GET.get("status", ""),
+        "q": request.GET.get("q", ""),
+        "page": page,
+        "rows": rows,
+        "decisions": decisions,
+        "more_decisions": more_decisions,
+        "faults": faults,
+        "more_faults": more_faults,
+        "dead": overview.dead_destinations() if may_notify else [],
+        "gained": gained,
+        "gained_words": digest.gain_words(gained),
+        "delays": lag.measure().sentences(),
     }
 
 
@@ -130,7 +170,11 @@ class ExperimentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no 
 
     def get_urls(self) -> list[URLPattern]:
         guard = self.admin_site.admin_view
-        return [*console.urls(guard), *imports.urls(guard), *plans.urls(guard), *super().get_urls()]
+        ours = [*beginning.urls(guard), *console.urls(guard), *imports.urls(guard), *plans.urls(guard)]
+        ours += [*notifications.urls(guard), *running.urls(guard), *breeding.urls(guard)]
+        ours += [*curating.urls(guard), *launching.urls(guard), *costs.urls(guard)]
+        ours += [*address.urls(guard), *app_keys.urls(guard)]
+        return [*ours, *super().get_urls()]
 
     def get_inlines(self, request: HttpRequest, obj: Experiment | None = None) -> Any:
         return (GoalInline,) if obj else (NewGoalInline,)
@@ -230,7 +274,12 @@ class ExperimentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no 
         if not change:
             obj.nursery = Nursery.objects.create(brief=form.cleaned_data["brief"])
             obj.created_by = cast("User", request.user)  # admin_view lets no stranger in
+        obj.edited_by = cast("User", request.user)
         super().save_model(request, obj, form, change)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """Say what was changed, before and after, instead of only where."""
+        return "Set it up." if add else history.changed(form, formsets or ())
 
     def save_related(self, request: HttpRequest, form: ExperimentForm, formsets: Any, change: bool) -> None:  # noqa: FBT001
         super().save_related(request, form, formsets, change)

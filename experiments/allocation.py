@@ -9,16 +9,18 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 
-from experiments import bandit, belief, evidence, roster
+from experiments import bandit, belief, evidence, evolving, pedigree, roster
 from experiments.belief import Belief
 from experiments.evidence import Floats
-from experiments.models import Allocation, Arm, Experiment
+from experiments.models import Allocation, Arm, Evolution, Experiment
+from variants.models import Operator
 
 logger = logging.getLogger(__name__)
 
 # Part of traffic for the best; the rest is for whoever is best among the others. docs/bandit.md has the comparison.
 TOP_TWO: Mapping[str, float] = {Experiment.Policy.LEARN: 0.9, Experiment.Policy.QUICK: 0.8}
 PROOF_SPLIT = 0.5  # of the proof round, for each of its two pages: the split that tells most
+BRED = frozenset({Operator.CROSSOVER, Operator.MUTATION, Operator.FRESH})
 LEAST_CHANGE = 0.001  # shares closer than this to the ones in force are not worth a new epoch
 
 
@@ -80,7 +82,16 @@ def open_proof(experiment: Experiment, arm: Arm, now: datetime) -> Allocation:
 def open_afresh(experiment: Experiment, reason: str, now: datetime) -> Allocation:
     """Give every live arm the same share in a new epoch: nothing is known that could be trusted."""
     arms = _live(experiment)
-    shares = _equal_shares(arms, experiment)
+    seen = evidence.gather(experiment, arms).total_exposures
+    shares = _within_walls(_equal_shares(arms, experiment), seen, arms, experiment)
+    return _record(experiment, epoch=latest(experiment).epoch + 1, shares=_keyed(arms, shares), reason=reason, now=now)
+
+
+def open_with_control(experiment: Experiment, reason: str, now: datetime) -> Allocation:
+    """Open a new epoch because another page is the control from now on; what is known of each arm stays known."""
+    believed = _believed(experiment, now)
+    arms = [believed.known.arms[place] for place in believed.live]
+    shares = _shares(experiment, believed, arms)
     return _record(experiment, epoch=latest(experiment).epoch + 1, shares=_keyed(arms, shares), reason=reason, now=now)
 
 
@@ -135,15 +146,39 @@ def _believed(experiment: Experiment, now: datetime) -> Belief:
 
 
 def _shares(experiment: Experiment, believed: Belief, arms: list[Arm]) -> Floats:
+    seen = believed.known.total_exposures[believed.live]
     if experiment.policy == Experiment.Policy.EQUAL:
-        return _equal_shares(arms, experiment)
-    return bandit.reviewed_shares(
+        return _within_walls(_equal_shares(arms, experiment), seen, arms, experiment)
+    shares = bandit.reviewed_shares(
         *believed.betas,
-        believed.known.total_exposures[believed.live],
+        seen,
         control=_control(arms),
         control_share=experiment.control_share,
         top_two=TOP_TWO.get(experiment.policy),
     )
+    return _within_walls(_on_probation(shares, believed, arms, experiment), seen, arms, experiment)
+
+
+def _on_probation(shares: Floats, believed: Belief, arms: list[Arm], experiment: Experiment) -> Floats:
+    """Keep bred pages together to a part of the visitors until one way to breed has shown that it does no harm."""
+    is_bred = np.array([arm.variant.operator in BRED for arm in arms])
+    bred = pedigree.bred_for(experiment) if is_bred.any() else ()
+    if not bred:
+        return shares
+    return evolving.on_probation(shares, is_bred, pedigree.operator_credits(believed, bred).values())
+
+
+def _within_walls(shares: Floats, seen: Floats, arms: list[Arm], experiment: Experiment) -> Floats:
+    """Cut what bred pages get that few have seen to the most that the marketer lets an unproven one have.
+
+    After everything else, so that no floor, no newcomer's part and no lucky draw passes this wall.
+    """
+    wall = Evolution.objects.filter(experiment=experiment).first()
+    is_bred = np.array([arm.variant.operator in BRED for arm in arms])
+    if wall is None or not is_bred.any():
+        return shares
+    # Pages that people put in were never held to it.
+    return evolving.capped(shares, np.where(is_bred, seen, np.inf), control=_control(arms), most=wall.unproven_share)
 
 
 def _changes_nothing(current: Allocation, arms: list[Arm], shares: Floats) -> bool:

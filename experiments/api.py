@@ -11,15 +11,16 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Query, Router, Schema, Status
 from ninja.pagination import paginate
 from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, ValidationError
 
-from experiments import allocation, counting, deployment, erasure, lifecycle
+from experiments import allocation, counting, deeds, deployment, erasure, lifecycle
 from experiments.models import Arm, Experiment, Goal, Lead
+from experiments.report_schema import NumbersOut, ReportOut
 from experiments.reporting.report import as_json, build
 from experiments.reporting.share import revoke, share_url
 from experiments.splitter import records
@@ -173,11 +174,14 @@ def create_experiment(request: HttpRequest, payload: ExperimentIn) -> Status[Exp
     values = payload.model_dump(exclude={"brief_id", "goals"})
     try:
         with transaction.atomic():
-            experiment = Experiment(nursery=Nursery.objects.create(brief=brief), created_by=user, **values)
-            _save_valid(experiment, exclude=("nursery", "created_by"))
+            experiment = Experiment(
+                nursery=Nursery.objects.create(brief=brief), created_by=user, edited_by=user, **values
+            )
+            _save_valid(experiment, exclude=("nursery", "created_by", "edited_by"))
             for place, goal in enumerate(goals):
                 goal.experiment = experiment
                 _save_valid(goal, under=f"goals.{place}", exclude=("experiment",))
+            deeds.record(experiment, user, "Set it up.")
     except IntegrityError as error:
         raise Invalid([{"field": "slug", "reason": f"{payload.slug} was taken a moment ago."}]) from error
     return Status(HTTPStatus.CREATED, experiment)
@@ -215,18 +219,24 @@ def list_experiments(request: HttpRequest) -> Any:
     return Experiment.objects.order_by("-pk")
 
 
-@router.get("/experiments/{experiment_id}")
-def read_experiment(request: HttpRequest, experiment_id: int) -> dict[str, Any]:
+@router.get("/experiments/{experiment_id}", response=NumbersOut)
+def read_experiment(request: HttpRequest, experiment_id: int) -> JsonResponse:
     """Return status and numbers of an experiment; history and explanations are in the report."""
-    report = read_report(request, experiment_id)
-    return {key: value for key, value in report.items() if key != "history"}
+    return JsonResponse({key: value for key, value in _report(request, experiment_id).items() if key != "history"})
 
 
-@router.get("/experiments/{experiment_id}/report")
-def read_report(request: HttpRequest, experiment_id: int) -> dict[str, Any]:
+@router.get("/experiments/{experiment_id}/report", response=ReportOut)
+def read_report(request: HttpRequest, experiment_id: int) -> JsonResponse:
     """Return the report's numbers."""
+    return JsonResponse(_report(request, experiment_id))
+
+
+def _report(request: HttpRequest, experiment_id: int) -> dict[str, Any]:
+    # Answered as it is: what page, CSV and workbook show has to equal it to the digit, and 500 pages take no second
+    # look by a schema.
     require(request, "experiments.view_experiment")
-    report = as_json(build(get_object_or_404(Experiment, pk=experiment_id)))
+    experiments = Experiment.objects.prefetch_related("goals")
+    report = as_json(build(get_object_or_404(experiments, pk=experiment_id)))
     return {"id": report["experiment_id"], **report}
 
 
@@ -262,6 +272,7 @@ def add_variant(request: HttpRequest, experiment_id: int, payload: VariantIn) ->
         raise Invalid(faults) from error
     except review.SecondControl as error:
         raise Conflict(str(error)) from error
+    deeds.record(experiment, user, f"Added “{variant}”.")
     return Status(HTTPStatus.CREATED, Created(id=variant.pk))
 
 
@@ -276,7 +287,14 @@ def approve_variant(request: HttpRequest, variant_id: int) -> VariantOut:
         raise Conflict(str(blocked), [finding.as_dict() for finding in blocked.findings]) from blocked
     except review.WrongVariantStatus as error:
         raise Conflict(str(error)) from error
+    if experiment := _experiment_of(variant):
+        deeds.record(experiment, user, f"Approved “{variant}”.")
+        lifecycle.add_arms(experiment)
     return variant_out(variant)
+
+
+def _experiment_of(variant: Variant) -> Experiment | None:
+    return Experiment.objects.filter(nursery=variant.nursery_id).first()
 
 
 @router.post("/variants/{variant_id}/reject", response=VariantOut)
@@ -288,6 +306,8 @@ def reject_variant(request: HttpRequest, variant_id: int) -> VariantOut:
         review.reject(variant, by=user, is_live=Arm.objects.filter(variant=variant).exists())
     except (review.LiveVariant, review.WrongVariantStatus) as error:
         raise Conflict(str(error)) from error
+    if experiment := _experiment_of(variant):
+        deeds.record(experiment, user, f"Rejected “{variant}”.")
     return variant_out(variant)
 
 
@@ -301,6 +321,7 @@ def generate(request: HttpRequest, experiment_id: int, payload: GenerateIn) -> S
     except ValueError as error:
         field, _, reason = str(error).partition(": ")
         raise Invalid([{"field": field, "reason": reason}]) from error
+    deeds.record(experiment, user, f"Asked for {payload.count} variants.")
     return Status(HTTPStatus.ACCEPTED, GenerateOut(generation_id=asked.pk))
 
 
@@ -311,6 +332,7 @@ def plan(request: HttpRequest, experiment_id: int, payload: PlanIn | None = None
     experiment = get_object_or_404(Experiment, pk=experiment_id)
     budget_usd = payload.budget_usd if payload else None
     asked = generation.request_plan(experiment.nursery, budget_usd=budget_usd, by=user)
+    deeds.record(experiment, user, "Asked for directions.")
     return Status(HTTPStatus.ACCEPTED, GenerateOut(generation_id=asked.pk))
 
 
@@ -328,7 +350,7 @@ def add_direction(request: HttpRequest, experiment_id: int, payload: DirectionIn
     user = require(request, "variants.add_generation")
     nursery = get_object_or_404(Experiment, pk=experiment_id).nursery
     values = {name: "" if value is None else value for name, value in payload.model_dump().items()}
-    number = nursery.directions.count() + 1
+    number = nursery.next_direction()
     return Status(
         HTTPStatus.CREATED, Direction.objects.create(nursery=nursery, number=number, created_by=user, **values)
     )
@@ -349,10 +371,12 @@ def estimate(request: HttpRequest, experiment_id: int, count: Count) -> Estimate
 @router.put("/experiments/{experiment_id}/budget", response=BudgetOut)
 def set_budget(request: HttpRequest, experiment_id: int, payload: PlanIn) -> BudgetOut:
     """Set what all generations of an experiment together may cost; null for no limit."""
-    require(request, "experiments.change_experiment")
-    nursery = get_object_or_404(Experiment, pk=experiment_id).nursery
-    nursery.budget_micro_usd = None if payload.budget_usd is None else ledger.micro(payload.budget_usd)
-    nursery.save(update_fields=["budget_micro_usd"])
+    user = require(request, "experiments.change_experiment")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    nursery = experiment.nursery
+    ledger.set_budget(nursery.pk, payload.budget_usd)
+    said = "without a limit" if payload.budget_usd is None else f"up to ${payload.budget_usd}"
+    deeds.record(experiment, user, f"Let the experiment spend {said} on variants.")
     return BudgetOut(budget_usd=payload.budget_usd, spent_usd=float(ledger.spent(nursery.pk) / MICRO_USD))
 
 
@@ -482,14 +506,20 @@ def reallocate(request: HttpRequest, experiment_id: int) -> Any:
 def share(request: HttpRequest, experiment_id: int) -> ShareOut:
     """Return a link that opens the report without a login; the same one until it is revoked."""
     user = require(request, "experiments.add_sharelink")
-    return ShareOut(url=share_url(get_object_or_404(Experiment, pk=experiment_id), by=user))
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    url = share_url(experiment, by=user)
+    deeds.record(experiment, user, "Shared the report by link.")
+    return ShareOut(url=url)
 
 
 @router.delete("/experiments/{experiment_id}/share", response=Revoked)
 def revoke_share(request: HttpRequest, experiment_id: int) -> Revoked:
     """Revoke every link to the report, at once."""
-    require(request, "experiments.add_sharelink")
-    return Revoked(revoked=revoke(get_object_or_404(Experiment, pk=experiment_id)))
+    user = require(request, "experiments.add_sharelink")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    revoked = revoke(experiment)
+    deeds.record(experiment, user, f"Revoked {revoked} link{'' if revoked == 1 else 's'} to the report.")
+    return Revoked(revoked=revoked)
 
 
 @router.get("/experiments/{experiment_id}/leads", response=list[LeadOut])

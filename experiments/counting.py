@@ -152,7 +152,7 @@ def _recent_cursors() -> dict[str, int]:
     return dict(recent.values_list("journal", "offset"))
 
 
-def count_directly(record: records.Conversion | records.Tally) -> None:
+def count_directly(record: records.ReadRecord) -> None:
     """Count one record that did not come through a journal, in a transaction of its own."""
     with transaction.atomic():
         _apply([record])

@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from experiments.models import Arm, Blob, Deployment, Experiment, Goal
 from experiments.splitter import stores
 from experiments.store import store
 from variants.brief import BriefSpec
+from variants.content import PageContent
 from variants.imported import FORM_ANCHOR, Import, render_import
 from variants.importing import import_of
 from variants.models import Brand, Image, ImportedPage, Variant
@@ -63,6 +65,7 @@ def deploy(experiment: Experiment, *, reason: str) -> Deployment:
     imports = imported_pages([arm.variant for arm in arms])
     pages = {arm.key: _keep_pages(arm.variant, frame, imports, experiment) for arm in arms}
     site = _site(experiment, frame, imports)
+    _keep_images(experiment.nursery.brief.brand)
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         last = locked.deployments.last()
@@ -142,6 +145,7 @@ def snapshot(experiment: Experiment) -> dict[str, Any]:
         "sequence": experiment.sequence,
         "experiment": experiment.pk,
         "slug": experiment.slug,
+        "address": experiment.address,
         "status": experiment.status,
         "salt": experiment.salt,
         "traffic_share": experiment.traffic_share,
@@ -208,7 +212,7 @@ def _site(experiment: Experiment, frame: PageFrame, imports: Imports) -> dict[st
         "links": _links(experiment, spec) | _imported_links(imports),
         "own_host": has_own_scripts(experiment),
         "form": {"goals": form_goals, "fields": fields} if frame.has_form else None,
-        "images": _keep_images(brief.brand),
+        "images": {page_image(image).file: image.sha256 for image in brief.brand.images.all()},
     }
 
 
@@ -243,12 +247,15 @@ def imported_in_use(experiment: Experiment) -> list[ImportedPage]:
 
 def page_address(experiment: Experiment) -> str:
     """Return where visitors find the page. One with scripts of its own is on another host than the console."""
+    if experiment.address:
+        return experiment.address
     own = settings.PAGES_URL if has_own_scripts(experiment) else ""  # without one it cannot start (lifecycle.py)
     site = own or settings.PUBLIC_URL
     return f"{site}/p/{experiment.slug}/"
 
 
-def _link_key(kept: ImportedPage, place: str) -> str:
+def link_key(kept: ImportedPage, place: str) -> str:
+    """Return the name under go/ of what is picked on an imported page."""
     return f"{place}-{kept.pk}"  # places of different pages bear the same names
 
 
@@ -259,42 +266,93 @@ def _imported_links(imports: Imports) -> dict[str, Any]:
         leading = {link.id: page.destination(link) for link in page.outline.links}
         for place, goal in kept.goals.items():
             url = leading.get(place) or FORM_ANCHOR
-            found[_link_key(kept, place)] = {"url": url, "goals": [goal], "token": False}
+            found[link_key(kept, place)] = {"url": url, "goals": [goal], "token": False}
     return found
 
 
-def _keep_import(patch: PatchContent, imports: Imports, experiment: Experiment) -> dict[str, str | None]:
+def _import_pages(patch: PatchContent, imports: Imports, experiment: Experiment) -> dict[str, Rendered | None]:
     kept, page = imports[patch.page]
-    picked = {place: _link_key(kept, place) for place in kept.goals}
-    sha = _keep(render_import(page, patch, picked=picked, address=page_address(experiment)))
-    return {"page": sha, "form": None, "thanks": sha}
+    picked = {place: link_key(kept, place) for place in kept.goals}
+    rendered = render_import(page, patch, picked=picked, address=page_address(experiment))
+    return {"page": rendered, "form": None, "thanks": rendered}
 
 
-def _keep_pages(variant: Variant, frame: PageFrame, imports: Imports, experiment: Experiment) -> dict[str, str | None]:
-    if patch := variant.patch:
-        return _keep_import(patch, imports, experiment)
-    content = variant.page
+def _pages(
+    content: PageContent | PatchContent, frame: PageFrame, imports: Imports, experiment: Experiment
+) -> dict[str, Rendered | None]:
+    """Render what an arm answers: its page, the form shown again, the page after the form."""
+    if isinstance(content, PatchContent):
+        return _import_pages(content, imports, experiment)
     return {
-        "page": _keep(render_page(content, frame)),
-        "form": _keep(render_form_page(content, frame)) if frame.has_form else None,
-        "thanks": _keep(render_thanks(content, frame)),
+        "page": render_page(content, frame),
+        "form": render_form_page(content, frame) if frame.has_form else None,
+        "thanks": render_thanks(content, frame),
     }
 
 
+def _keep_pages(variant: Variant, frame: PageFrame, imports: Imports, experiment: Experiment) -> dict[str, str | None]:
+    rendered = _pages(variant.patch or variant.page, frame, imports, experiment)
+    return {name: _keep(page) if page else None for name, page in rendered.items()}
+
+
 def _keep(rendered: Rendered) -> str:
-    sha = hashlib.sha256(rendered.csp.encode() + b"\0" + rendered.html).hexdigest()
-    kept = Blob(sha256=sha, data=rendered.html, content_type=HTML, csp=rendered.csp)
+    kept = Blob(sha256=hash_of(rendered), data=rendered.html, content_type=HTML, csp=rendered.csp)
     Blob.objects.bulk_create([kept], ignore_conflicts=True)
-    return sha
+    return kept.sha256
 
 
-def _keep_images(brand: Brand) -> dict[str, str]:
-    kept = {}
+def hash_of(rendered: Rendered) -> str:
+    """Return the name under which a page is kept: it stands for its bytes and its policy."""
+    return hashlib.sha256(rendered.csp.encode() + b"\0" + rendered.html).hexdigest()
+
+
+def _keep_images(brand: Brand) -> None:
     for image in brand.images.all():
         blob = Blob(sha256=image.sha256, data=bytes(image.data), content_type=image.content_type)
         Blob.objects.bulk_create([blob], ignore_conflicts=True)
-        kept[page_image(image).file] = image.sha256
-    return kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A snapshot in which everyone gets one page, and all that it names: what a rehearsal serves from memory."""
+
+    document: dict[str, Any]
+    blobs: dict[str, stores.Blob]
+    page: Rendered
+
+
+def trial(
+    experiment: Experiment,
+    content: PageContent | PatchContent,
+    frame: PageFrame,
+    imports: Imports,
+    images: Iterable[Image],
+) -> Trial:
+    """Return what visitors would get of a page if it were live and alone. Nothing is kept, and nothing is published.
+
+    `images` are the brand's, with their bytes, read once for many pages.
+    """
+    rendered = _pages(content, frame, imports, experiment)
+    named = {name: (hash_of(page), page) for name, page in rendered.items() if page}
+    pages = {sha: stores.Blob(identity=page.html, content_type=HTML, csp=page.csp) for sha, page in named.values()}
+    kept = {image.sha256: stores.Blob(identity=bytes(image.data), content_type=image.content_type) for image in images}
+    document = {
+        "sequence": 1,
+        "experiment": experiment.pk,
+        "slug": experiment.slug,
+        "address": experiment.address,
+        "status": Experiment.Status.RUNNING.value,
+        "salt": experiment.salt,
+        "epoch": 1,
+        "shares": {"page": 1.0},
+        "control": "page",
+        "consent_required": experiment.consent_required,
+        "cookie_seconds": int(LEAST_COOKIE_AGE.total_seconds()),
+        "goals": [_goal(goal) for goal in experiment.goals.all()],
+        "arms": {"page": {name: named[name][0] if name in named else None for name in rendered}},
+        **_site(experiment, frame, imports),
+    }
+    return Trial(document=document, blobs=pages | kept, page=named["page"][1])
 
 
 def _blob_names(document: dict[str, Any]) -> set[str]:

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from django.db import transaction
 
-from experiments.models import Conversion, Exposure, ForgottenVisitor, Lead, RefusedRecord
+from experiments.models import Conversion, Exposure, ForgottenVisitor, KeyedVisitor, Lead, RefusedRecord
 
 # A cookie lives for 13 months at most, and a lead's sender was exposed no longer before and hardly after it.
 COOKIE_LIFE = timedelta(days=400)
@@ -39,6 +39,7 @@ def forget_visitor(experiment_id: int, visitor: str, *, exposed: tuple[datetime,
     Exposure.objects.filter(experiment=experiment_id, visitor=visitor, exposed_at__range=exposed).delete()
     Conversion.objects.filter(experiment=experiment_id, visitor=visitor, exposed_at__range=exposed).delete()
     Lead.objects.filter(experiment=experiment_id, visitor=visitor).delete()
+    KeyedVisitor.objects.filter(experiment=experiment_id, visitor=visitor).delete()
     RefusedRecord.objects.filter(record__contains=visitor).delete()
     return is_new
 

@@ -1,24 +1,31 @@
 """The only writer of Experiment.status.
 
     DRAFT ── start ──▶ RUNNING ◀── pause / resume ──▶ PAUSED
-                          └───────── stop ───────────────┴──▶ FINISHED ── promote ──▶ PROMOTED
+                          ├───────── stop ───────────────┼──▶ FINISHED ── promote ──▶ PROMOTED
+                          └───────── conclude ───────────┴────────────────────────────────▲
 
 Each step is one conditional UPDATE, so of two people who click at once, one wins and the other is told what happened.
 Steps that take visitors away from a page publish before they return; a failed publication is repeated by the timetable.
+Who did what is written down with the step itself, whether it came from the console, the API or the timetable.
 """
 
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from experiments import allocation, deployment, roster
-from experiments.models import Arm, Experiment, ProofRound
+from experiments import allocation, deeds, deployment, evidence, page_checks, roster
+from experiments.models import Arm, ControlChange, Experiment, ProofRound
+from experiments.reporting.proofs import proofs
+from experiments.reporting.report import build
+from experiments.reporting.values import ArmReport, ProofReport
 from experiments.splitter.stores import StoreUnavailable
 from variants.models import Variant
 
@@ -26,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 Status = Experiment.Status
 PROMOTABLE = frozenset({Status.FINISHED})
+GOING = frozenset({Status.RUNNING, Status.PAUSED})
+REASON_LENGTH = 200  # of an allocation
+NAME_KEPT = 90  # characters of a variant's name that a date stands behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +58,14 @@ class WrongStatus(Exception):
     """The step is not possible from the status the experiment has."""
 
 
+class FourEyes(WrongStatus):
+    """Somebody else has to do it: this person set the experiment up."""
+
+
+class BadTime(ValueError):
+    """The start or end cannot be planned for then; the message says why."""
+
+
 def faults(experiment: Experiment) -> list[Fault]:
     """Return everything that stands in the way of a start."""
     found = []
@@ -58,6 +76,7 @@ def faults(experiment: Experiment) -> list[Fault]:
         found.append(Fault(field="goals", reason="Mark one goal as primary: the one that decides."))
     found += _goals_without_a_place(experiment)
     found += _scripts_without_a_host(experiment)
+    found += _broken_pages(experiment)
     waiting = experiment.nursery.variants.filter(is_control=True).exclude(status=Variant.Status.APPROVED).first()
     if waiting is not None:
         reason = f"“{waiting.name}” is chosen as the control: approve it first, or make another variant the control."
@@ -65,6 +84,14 @@ def faults(experiment: Experiment) -> list[Fault]:
     if not _approved(experiment).exists():
         found.append(Fault(field="variants", reason="Approve at least one variant first."))
     return found
+
+
+def _broken_pages(experiment: Experiment) -> list[Fault]:
+    """Refuse pages that were approved before somebody looked at them in a browser, and that do not hold there."""
+    return [
+        Fault(field="variants", reason=f"“{variant.name}” has a fault that visitors would meet. {findings[0].reason}")
+        for variant, findings in page_checks.broken(experiment)
+    ]
 
 
 def _scripts_without_a_host(experiment: Experiment) -> list[Fault]:
@@ -103,37 +130,157 @@ def _goals_without_a_place(experiment: Experiment) -> list[Fault]:
     return found
 
 
-def start(experiment: Experiment, *, by: User | None) -> Experiment:
+def start(experiment: Experiment, *, by: User | None, wrote: str = "Started.") -> Experiment:
     """Send visitors to the approved variants. Raise NotReady or WrongStatus."""
     refuse_unless(experiment, {Status.DRAFT}, "start")
+    _refuse_own_work(experiment, by)
     if missing := faults(experiment):
         raise NotReady(missing)
     now = timezone.now()
     with transaction.atomic():
-        _move(experiment, {Status.DRAFT}, Status.RUNNING, "start", started_at=now)
+        _move(experiment, {Status.DRAFT}, Status.RUNNING, "start", started_at=now, starts_at=None, schedule_problem="")
         _choose_control(experiment)
         roster.enrol(experiment)
         roster.admit(experiment, now)
         allocation.open_first_epoch(experiment, now)
+        deeds.record(experiment, by, wrote)
     logger.info("experiment %s started by %s", experiment.slug, by)
     deployment.request(experiment, reason="started")
     return experiment
 
 
+def _refuse_own_work(experiment: Experiment, by: User | None) -> None:
+    """Hold up the start where two people have to agree on it and there is only one."""
+    if not experiment.nursery.brief.brand.asks_four_eyes:
+        return
+    if by is None or by.pk in {experiment.created_by_id, experiment.edited_by_id}:
+        raise FourEyes(
+            "You set this experiment up or changed its settings last, so somebody else has to start it (four eyes)."
+        )
+
+
 def pause(experiment: Experiment, *, by: User | None) -> Experiment:
     """Take no new visitors; those who know their page keep it."""
-    return _step(experiment, {Status.RUNNING}, Status.PAUSED, "pause", by)
+    return _step(experiment, {Status.RUNNING}, Status.PAUSED, "pause", by, wrote="Paused.")
 
 
 def resume(experiment: Experiment, *, by: User | None) -> Experiment:
     """Take new visitors again."""
-    return _step(experiment, {Status.PAUSED}, Status.RUNNING, "resume", by)
+    return _step(experiment, {Status.PAUSED}, Status.RUNNING, "resume", by, wrote="Resumed.")
 
 
-def stop(experiment: Experiment, *, by: User | None) -> Experiment:
+def stop(experiment: Experiment, *, by: User | None, wrote: str = "Stopped.") -> Experiment:
     """Send everyone to the control, at once and for good."""
+    ended = {"finished_at": timezone.now(), "ends_at": None}
+    return _step(experiment, GOING, Status.FINISHED, "stop", by, wrote=wrote, **ended)
+
+
+def conclude(experiment: Experiment, arm: Arm, *, by: User | None) -> Experiment:
+    """Stop, and send everyone to `arm` instead of the control: nobody sees the control in between."""
+    ended = {"finished_at": timezone.now(), "ends_at": None, "winner": arm}
+    wrote = f"Stopped, and made “{arm.variant}” the variant everyone sees."
+    return _step(experiment, GOING, Status.PROMOTED, "conclude", by, wrote=wrote, **ended)
+
+
+def plan(
+    experiment: Experiment,
+    *,
+    starts_at: datetime | None,
+    ends_at: datetime | None,
+    zone: str,
+    by: User,
+) -> Experiment:
+    """Have the timetable start and stop the experiment; None for by hand. Raise BadTime, FourEyes or WrongStatus."""
+    refuse_unless(experiment, {Status.DRAFT, *GOING}, "plan")
+    _refuse_times(experiment, starts_at, ends_at)
+    if starts_at:
+        _refuse_own_work(experiment, by)
+    changes = {"starts_at": starts_at, "ends_at": ends_at, "time_zone": zone, "schedule_problem": ""}
+    with transaction.atomic():
+        allowed = {Status.DRAFT} if starts_at else {Status.DRAFT, *GOING}
+        planned = Experiment.objects.filter(pk=experiment.pk, status__in=allowed)
+        if not planned.update(**changes, scheduled_by=by):
+            experiment.refresh_from_db()
+            refuse_unless(experiment, allowed, "plan")
+        experiment.refresh_from_db()
+        deeds.record(experiment, by, f"Planned: {planned_words(experiment)}.")
+    return experiment
+
+
+def _refuse_times(experiment: Experiment, starts_at: datetime | None, ends_at: datetime | None) -> None:
     now = timezone.now()
-    return _step(experiment, {Status.RUNNING, Status.PAUSED}, Status.FINISHED, "stop", by, finished_at=now)
+    if starts_at and experiment.status != Status.DRAFT:
+        raise BadTime("It runs already: only its end can be planned.")
+    if starts_at and starts_at <= now:
+        raise BadTime("The start lies in the past. Start it now, or choose a later time.")
+    if ends_at and ends_at <= (starts_at or now):
+        raise BadTime("The end has to come after the start, and after now.")
+
+
+def planned_words(experiment: Experiment) -> str:
+    """Say when it starts and ends, in the time zone it was planned in."""
+    start, end = (local_words(at, experiment.time_zone) for at in (experiment.starts_at, experiment.ends_at))
+    if experiment.started_at:
+        return f"ends {end}" if end else "ends by hand"
+    words = f"starts {start}" if start else "starts by hand"
+    return f"{words}, ends {end}" if end else words
+
+
+def local_words(at: datetime | None, zone: str) -> str:
+    """Write a time as people in `zone` read it on their clocks, and say which clocks are meant."""
+    if at is None:
+        return ""
+    there = at.astimezone(ZoneInfo(zone))
+    return f"{there:%A}, {there.day} {there:%B %Y, %H:%M} ({zone.replace('_', ' ')})"
+
+
+def retire(experiment: Experiment, arm: Arm, *, by: User | None) -> Experiment:
+    """Send no new visitors to `arm`; those who know it keep it, and what was counted stays evidence."""
+    refuse_unless(experiment, GOING, "retire a variant of")
+    now = timezone.now()
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        _refuse_retiring(locked, arm)
+        left = locked.arms.filter(pk=arm.pk, status__in=[Arm.Status.LIVE, Arm.Status.WAITING])
+        was_live = arm.status == Arm.Status.LIVE
+        reason = f"retired by {by}" if by else "retired by hand"
+        if not left.update(status=Arm.Status.RETIRED, retired_at=now, reason=reason[:200]):
+            raise WrongStatus(f"“{arm.variant}” gets no new visitors already.")
+        if was_live and locked.proof_arm_id is None:
+            share_out_again(locked, now)
+        deeds.record(experiment, by, f"Retired “{arm.variant}”: it gets no new visitors.")
+    return _changed(experiment, f"{arm.key} retired", by)
+
+
+def _refuse_retiring(experiment: Experiment, arm: Arm) -> None:
+    if arm.is_control:
+        raise WrongStatus("Today's page is what the others are compared with: it cannot retire.")
+    if experiment.proof_arm_id == arm.pk:
+        raise WrongStatus("A proof round of this variant is running. End it first.")
+    others = experiment.arms.filter(status=Arm.Status.LIVE, variant__is_control=False).exclude(pk=arm.pk)
+    if arm.status == Arm.Status.LIVE and not others.exists():
+        raise WrongStatus("It is the last variant beside today's page. Stop the experiment instead.")
+
+
+def share_out_again(experiment: Experiment, now: datetime) -> None:
+    """Open a new epoch without the arm that left: a share that nobody gets would make the split unlike its plan."""
+    before = allocation.latest(experiment).epoch
+    if allocation.reallocate(experiment, now=now, at_once=True).epoch == before:
+        # Paused, or shares stand still until numbers are set aside.
+        allocation.open_afresh(experiment, "a variant was retired; equal shares until the next review", now)
+
+
+def add_arms(experiment: Experiment) -> int:
+    """Make the pages of newly approved variants of a running experiment, so that the next review lets them in.
+
+    Those who were there keep their visitors and their numbers: the posterior knows when an arm was not there.
+    """
+    if experiment.status != Status.RUNNING:
+        return 0
+    new = roster.enrol(experiment)
+    if new:
+        deployment.request(experiment, reason="a variant was approved")
+    return len(new)
 
 
 def start_proof(experiment: Experiment, arm: Arm, *, by: User | None) -> Experiment:
@@ -146,6 +293,7 @@ def start_proof(experiment: Experiment, arm: Arm, *, by: User | None) -> Experim
         epoch = allocation.open_proof(locked, arm, now).epoch
         Experiment.objects.filter(pk=experiment.pk).update(proof_arm=arm, proof_epoch=epoch)
         ProofRound.objects.create(experiment=experiment, arm=arm, epoch=epoch)
+        deeds.record(experiment, by, f"Started a proof round of “{arm.variant}”.")
     return _changed(experiment, f"proof round of {arm.key}", by)
 
 
@@ -174,7 +322,74 @@ def end_proof(experiment: Experiment, *, by: User | None) -> Experiment:
     if allocation.reallocate(experiment, now=now, at_once=True).epoch == round_epoch:
         # Paused, or shares that would stay as they are: what comes from now on must not count to the round.
         allocation.open_afresh(experiment, "the proof round ended; equal shares until the next review", now)
+    deeds.record(experiment, by, "Ended the proof round.")
     return _changed(experiment, "proof round ended", by)
+
+
+def change_control(experiment: Experiment, arm: Arm, *, by: User | None) -> Experiment:
+    """Let a page that was proved take today's page's place, and go on: from a new epoch others are compared with it.
+
+    Those who know a page keep it. What was known against the page before stays, as it stood (decision 0016).
+    """
+    lift = _refuse_control(experiment, arm)
+    standing = [_standing_of(known) for known in build(experiment).arms]
+    now = timezone.now()
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        _refuse_control(locked, arm)
+        before = locked.arms.select_related("variant").get(variant__is_control=True)
+        _swap_controls(before, arm, now)
+        Experiment.objects.filter(pk=experiment.pk).update(proof_arm=None, proof_epoch=None)
+        reason = f"{arm.variant.name} takes the place of today's page"[:REASON_LENGTH]
+        epoch = allocation.open_with_control(Experiment.objects.get(pk=experiment.pk), reason, now).epoch
+        ControlChange.objects.create(
+            experiment=experiment, arm=arm, before=before, epoch=epoch, standing=standing, lift=lift, made_by=by
+        )
+        deeds.record(experiment, by, f"Made “{arm.variant}” today’s page, in place of “{before.variant}”.")
+    return _changed(experiment, f"{arm.key} is the control", by)
+
+
+def provable_controls(experiment: Experiment) -> list[Arm]:
+    """Return the arms that may take today's page's place now."""
+    if experiment.status != Status.RUNNING or experiment.frozen_at:
+        return []
+    keys = {proof.arm for proof in _proofs_of_now(experiment)}
+    live = experiment.arms.filter(key__in=keys, status=Arm.Status.LIVE, variant__is_control=False)
+    return list(live.select_related("variant"))
+
+
+def _proofs_of_now(experiment: Experiment) -> list[ProofReport]:
+    """Return the rounds that proved a page against what is today's page now, the newest first."""
+    since = evidence.control_since(experiment)
+    return [proof for proof in proofs(experiment) if proof.is_proved and proof.since_epoch >= since]
+
+
+def _refuse_control(experiment: Experiment, arm: Arm) -> list[float]:
+    """Return the lift of the arm's proof round; raise WrongStatus where it may not become the control."""
+    refuse_unless(experiment, {Status.RUNNING}, "change today's page of")
+    if experiment.frozen_at:
+        raise WrongStatus("Visitors are not split as planned. Set the numbers aside first.")
+    if arm.is_control or arm.status != Arm.Status.LIVE:
+        raise WrongStatus("Only a live page other than today's can take its place.")
+    proof = next((proof for proof in _proofs_of_now(experiment) if proof.arm == arm.key), None)
+    if proof is None or proof.lift is None or proof.lift_interval is None or proof.lift <= 0:
+        raise WrongStatus("A page has to be proved better in a proof round before it takes the place of today’s page.")
+    return [proof.lift, *proof.lift_interval]
+
+
+def _standing_of(known: ArmReport) -> dict[str, Any]:
+    kept = ("key", "name", "is_control", "exposures", "conversions", "rate", "lift", "lift_interval")
+    return {name: getattr(known, name) for name in kept}
+
+
+def _swap_controls(before: Arm, arm: Arm, now: datetime) -> None:
+    # In this order: the database allows one control at a time.
+    named = before.variant.name
+    if "today" in named.casefold():
+        # It is not any more; without its date, a report would speak of two pages of today.
+        named = f"{named[:NAME_KEPT]} (until {now.day} {now:%b %Y})"
+    Variant.objects.filter(pk=before.variant_id).update(is_control=False, name=named)
+    Variant.objects.filter(pk=arm.variant_id).update(is_control=True)
 
 
 def set_aside(experiment: Experiment, *, by: User | None) -> Experiment:
@@ -189,6 +404,7 @@ def set_aside(experiment: Experiment, *, by: User | None) -> Experiment:
         Experiment.objects.filter(pk=experiment.pk).update(
             frozen_at=None, trusted_from_epoch=epoch, proof_arm=None, proof_epoch=None
         )
+        deeds.record(experiment, by, "Set aside the numbers counted while visitors were not split as planned.")
     return _changed(experiment, "numbers set aside", by)
 
 
@@ -201,13 +417,23 @@ def _changed(experiment: Experiment, what: str, by: User | None) -> Experiment:
 
 def promote(experiment: Experiment, arm: Arm, *, by: User | None) -> Experiment:
     """Send everyone to `arm`."""
-    return _step(experiment, PROMOTABLE, Status.PROMOTED, "promote", by, winner=arm)
+    wrote = f"Made “{arm.variant}” the variant everyone sees."
+    return _step(experiment, PROMOTABLE, Status.PROMOTED, "promote", by, wrote=wrote, winner=arm)
 
 
 def _step(
-    experiment: Experiment, allowed: Collection[str], target: str, action: str, by: User | None, **changes: Any
+    experiment: Experiment,
+    allowed: Collection[str],
+    target: str,
+    action: str,
+    by: User | None,
+    *,
+    wrote: str,
+    **changes: Any,
 ) -> Experiment:
-    _move(experiment, allowed, target, action, **changes)
+    with transaction.atomic():
+        _move(experiment, allowed, target, action, **changes)
+        deeds.record(experiment, by, wrote)
     return _changed(experiment, action, by)
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from variants.models import Nursery, Variant
@@ -26,6 +27,10 @@ goal_key_shape = RegexValidator(
 
 def new_salt() -> str:
     return secrets.token_hex(8)
+
+
+def new_app_key() -> str:
+    return f"gh_app_{secrets.token_urlsafe(24)}"
 
 
 class Experiment(models.Model):
@@ -100,12 +105,29 @@ class Experiment(models.Model):
     )
     proof_epoch = models.PositiveIntegerField(null=True, editable=False)
     outlook = models.JSONField(null=True, editable=False)  # how long still, as last simulated; see outlook.py
+    # Where visitors find the page on a site of the marketer's, as https://shop.example/offer/; empty for /p/…/ here.
+    address = models.CharField(max_length=200, blank=True, default="", editable=False)
+    address_check = models.JSONField(null=True, editable=False)  # what the last look at that address found
     created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    # Who last changed its settings or goals: under four eyes somebody else has to start it.
+    edited_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
     finished_at = models.DateTimeField(null=True, editable=False)
+    # When the timetable is to start and to stop it, who said so, and in which time zone they think of it.
+    starts_at = models.DateTimeField(null=True, editable=False, db_index=True)
+    ends_at = models.DateTimeField(null=True, editable=False, db_index=True)
+    scheduled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    time_zone = models.CharField(max_length=64, default="UTC", editable=False)
+    schedule_problem = models.TextField(blank=True, editable=False)  # why the start that was planned did not happen
+    pulse = models.JSONField(null=True, editable=False)  # when counts last grew, for watch.py
+    standing = models.JSONField(null=True, editable=False)  # verdict and extra conversions, as last judged; standing.py
 
     class Meta:
         permissions: ClassVar = [("start_experiment", "Can start, pause, stop and promote experiments")]
@@ -115,6 +137,9 @@ class Experiment(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(traffic_share__gt=0, traffic_share__lte=1), name="traffic_share_in_range"
+            ),
+            models.UniqueConstraint(
+                fields=["address"], condition=~models.Q(address=""), name="address_of_one_experiment"
             ),
         ]
 
@@ -163,6 +188,9 @@ class Goal(models.Model):
         blank=True,
         help_text="Take a page out when this goal turns for the worse on it.",
     )
+    # A visitor of ours reached it, and on which page as it was then: any change since makes the test worth nothing.
+    tested_at = models.DateTimeField(null=True, editable=False)
+    tested_as = models.CharField(max_length=64, blank=True, editable=False)
 
     class Meta:
         constraints: ClassVar = [
@@ -196,6 +224,8 @@ class Arm(models.Model):
     entered_at = models.DateTimeField(null=True)
     retired_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=200, blank=True)  # why it gets no new visitors
+    # What takes its place: once that variant is live, this arm retires.
+    successor = models.ForeignKey(Variant, null=True, blank=True, on_delete=models.SET_NULL, related_name="succeeds")
 
     class Meta:
         ordering: ClassVar = ["variant__number"]
@@ -250,6 +280,90 @@ class ProofRound(models.Model):
 
     def __str__(self) -> str:
         return f"proof round in epoch {self.epoch}"
+
+
+class ControlChange(models.Model):
+    """A proved page took the place of today’s page, and the experiment went on. Rows are only ever added."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="control_changes")
+    arm = models.ForeignKey(Arm, on_delete=models.CASCADE, related_name="+")
+    before = models.ForeignKey(Arm, on_delete=models.CASCADE, related_name="+")  # what was today’s page until then
+    epoch = models.PositiveIntegerField()  # the first in which `arm` is today’s page
+    # What was known against the page before, as the report had it: rows of {key, name, exposures, rate, lift …}.
+    standing = models.JSONField(default=list)
+    lift = models.JSONField(null=True)  # [median, low, high] of its proof round: the one to report
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    made_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["epoch"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["experiment", "epoch"], name="one_control_change_per_epoch"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.arm} is the control from epoch {self.epoch}"
+
+
+class Evolution(models.Model):
+    """The walls within which an experiment’s pages breed, and where breeding stands. Only evolution.py writes it."""
+
+    experiment = models.OneToOneField(Experiment, on_delete=models.CASCADE, related_name="evolution")
+    is_on = models.BooleanField(default=False)
+    # What may vary: names of genes, ids of directions; None for all there are, also those that come later.
+    genes = models.JSONField(null=True, blank=True)
+    directions = models.JSONField(null=True, blank=True)
+    is_autopilot = models.BooleanField(default=False)  # what passes every gate goes live without being looked at
+    rounds_per_week = models.PositiveIntegerField(
+        default=7, validators=[MinValueValidator(1), MaxValueValidator(10_000)]
+    )
+    unproven_share = models.FloatField(default=0.1, validators=[MinValueValidator(0.005), MaxValueValidator(0.5)])
+    quiet_from = models.TimeField(null=True, blank=True)
+    quiet_until = models.TimeField(null=True, blank=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    stopped_at = models.DateTimeField(null=True, editable=False)
+    stopped_reason = models.TextField(blank=True, editable=False)  # empty while it is on
+    note = models.TextField(blank=True, editable=False)  # what it waits for, in words
+    is_wanted_now = models.BooleanField(default=False, editable=False)  # a person asked for a round before it is due
+    # When the worker that decides for it last said so; None when none does. A dead one’s hold runs out.
+    held_at = models.DateTimeField(null=True, editable=False)
+    looked_at = models.DateTimeField(null=True, editable=False)
+    changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    def __str__(self) -> str:
+        return f"evolution of {self.experiment}"
+
+
+class EvolutionStep(models.Model):
+    """A decision about breeding, by a person or by itself. Rows are only ever added."""
+
+    class Kind(models.TextChoices):
+        SWITCHED = "switched", "switched on or off"
+        WALLS = "walls", "walls moved"
+        BRED = "bred", "children asked for or made"
+        APPROVED = "approved", "a child goes live"
+        HELD = "held", "waits"
+        RETIRED = "retired", "a page retires"
+        STOPPED = "stopped", "stopped by itself"
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="evolution_steps")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    what = models.TextField()
+    numbers = models.JSONField(default=dict)  # that it stands on
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    made_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["pk"]
+
+    def __str__(self) -> str:
+        return self.what[:80]
 
 
 class Blob(models.Model):
@@ -411,6 +525,51 @@ class ForgottenVisitor(models.Model):
         return f"forgotten {self.forgotten_at:%Y-%m-%d}"
 
 
+class AppKey(models.Model):
+    """Lets an app ask for its arms and report what its visitors do (OFREP).
+
+    No secret: it stands in web pages and installed apps. It opens nothing but the experiments it names, and a browser
+    may use it only from the sites in `origins`.
+    """
+
+    name = models.CharField(max_length=80)
+    key = models.CharField(max_length=60, unique=True, editable=False, default=new_app_key)
+    experiments = models.ManyToManyField(Experiment, related_name="app_keys")
+    origins = models.TextField(blank=True)  # one a line, such as https://shop.example
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class KeyedVisitor(models.Model):
+    """A visitor whom an app knows by a targeting key: what a cookie is to a browser (docs/decisions/0014).
+
+    The key itself is personal and not kept. Without an arm the visitor is outside the experiment's traffic share.
+    """
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False, related_name="keyed_visitors")
+    digest = models.CharField(max_length=64)  # of the targeting key, keyed
+    visitor = models.CharField(max_length=VISITOR_LENGTH, unique=True)
+    arm = models.ForeignKey(Arm, null=True, on_delete=models.CASCADE, db_index=False, related_name="+")
+    epoch = models.PositiveIntegerField()
+    share = models.FloatField()  # the arm's among new visitors when the visitor was assigned: the propensity
+    assigned_at = models.DateTimeField(db_index=True)
+    exposed_at = models.DateTimeField(null=True)  # set once, in the transaction that counts the exposure
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["experiment", "digest"], name="one_visitor_per_targeting_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.visitor} in epoch {self.epoch}"
+
+
 class RefusedRecord(models.Model):
     """A journal record that could not be counted, kept for a person to read; it never stops those behind it."""
 
@@ -438,12 +597,125 @@ class ShareLink(models.Model):
     """A revocable link to one report, readable without a login. The link itself is signed, not stored."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="share_links")
+    name = models.CharField(max_length=80, blank=True, default="", help_text="Who it is for, such as the board.")
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)  # to ten minutes: reading must not mean writing
 
     def __str__(self) -> str:
-        return f"report link of {self.created_at:%Y-%m-%d}"
+        return self.name or f"report link of {self.created_at:%Y-%m-%d}"
+
+
+class Breakdown(models.Model):
+    """An experiment's counts by where its visitors came from, as last computed from the rows; see breakdown.py."""
+
+    experiment = models.OneToOneField(Experiment, on_delete=models.CASCADE, related_name="breakdown")
+    made_at = models.DateTimeField()
+    took_seconds = models.FloatField()
+    parts = models.JSONField()  # what Breakdown of breakdown.py holds
+
+    def __str__(self) -> str:
+        return f"breakdown of {self.made_at:%Y-%m-%d %H:%M}"
+
+
+class Destination(models.Model):
+    """Where notifications go: for one experiment, or for all of the house."""
+
+    class Kind(models.TextChoices):
+        EMAIL = "email", "E-mail"
+        SLACK = "slack", "Slack, or what takes the same messages"
+        WEBHOOK = "webhook", "A program of yours (signed webhook)"
+
+    experiment = models.ForeignKey(Experiment, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=7, choices=Kind.choices)
+    address = models.CharField(max_length=2000)
+    topics = models.JSONField(default=list)  # of Notice.Topic: what it is told of
+    secret = models.CharField(max_length=100, blank=True, editable=False)  # of webhooks, which verify with it
+    # The one before, and until when messages are signed with both: time to change it at the other end.
+    old_secret = models.CharField(max_length=100, blank=True, editable=False)
+    old_secret_until = models.DateTimeField(null=True, editable=False)
+    is_on = models.BooleanField(default=True)
+    failing_since = models.DateTimeField(null=True, editable=False)  # None once something arrives
+    last_error = models.CharField(max_length=200, blank=True, editable=False)
+    switched_off_at = models.DateTimeField(null=True, editable=False)  # by Greenhouse, because nothing arrived
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}, {self.address[:60]}"
+
+
+class Notice(models.Model):
+    """Something people should know of, told once for each cause: while it lasts, nothing more is said of it."""
+
+    class Topic(models.TextChoices):
+        DECISION = "decision", "Something waits for a decision"
+        WINNER = "winner", "A variant is better"
+        UNHEALTHY = "unhealthy", "Something is wrong"
+        BUDGET = "budget", "A budget is spent"
+        SCHEDULE = "schedule", "A planned start or end"
+        DIGEST = "digest", "The week in short"
+        TEST = "test", "A test"
+
+    experiment = models.ForeignKey(Experiment, null=True, on_delete=models.CASCADE, related_name="notices")
+    topic = models.CharField(max_length=9, choices=Topic.choices)
+    cause = models.CharField(max_length=100)  # such as "no visitors"; with the experiment it says what it is about
+    text = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)  # when the cause was gone
+
+    class Meta:
+        ordering: ClassVar = ["pk"]
+        constraints: ClassVar = [
+            # 0, because to a database no null is like another: the house could have the same notice twice.
+            models.UniqueConstraint(
+                Coalesce("experiment", 0),
+                "cause",
+                condition=models.Q(ended_at__isnull=True),
+                name="one_open_notice_per_cause",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
+class Delivery(models.Model):
+    """One notice on its way to one destination: written with its cause, sent until it arrives or is given up."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        SENT = "sent"
+        GIVEN_UP = "given up"
+
+    notice = models.ForeignKey(Notice, on_delete=models.CASCADE, related_name="deliveries")
+    destination = models.ForeignKey(Destination, on_delete=models.CASCADE, related_name="deliveries")
+    # The same at each attempt, so that whoever gets it twice can tell.
+    message_id = models.CharField(max_length=40, unique=True)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.WAITING)
+    attempts = models.PositiveIntegerField(default=0)
+    next_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["notice", "destination"], name="one_delivery_per_destination"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["next_at"], condition=models.Q(status="waiting"), name="deliveries_that_are_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.notice} to {self.destination}"

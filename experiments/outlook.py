@@ -10,6 +10,7 @@ from experiments.evidence import Evidence, Floats
 from experiments.models import Arm, Experiment
 from experiments.reporting.report import MINIMUM_EXPOSURES
 
+FEWEST_ARMS = 2
 MOST_ARMS = 30  # of those most likely to be best: a future with hundreds would take minutes
 LEAST_AGE = timedelta(hours=1)  # before there is a pace to speak of
 SEED = 1  # the same counts give the same answer
@@ -24,11 +25,13 @@ def renew(experiment: Experiment, now: datetime) -> None:
     arms = [arm for arm in evidence.entered_arms(experiment) if arm.status == Arm.Status.LIVE]
     known = evidence.gather(experiment, arms)
     age = now - experiment.started_at
-    if age < LEAST_AGE or not 1 < len(arms) <= MOST_ARMS or not known.conversions.any():
+    if age < LEAST_AGE or len(arms) < FEWEST_ARMS or not known.conversions.any():
         return
     visitors_per_day = float(known.exposures.sum()) / (age / timedelta(days=1))
-    course = _course(experiment, known.control, visitors_per_day)
-    ahead = futures.look_ahead(known.exposures, known.conversions, course, np.random.default_rng(SEED))
+    places, part = _likeliest(experiment, known)
+    course = _course(experiment, places.index(known.control), visitors_per_day * part)
+    shown, converted = known.exposures[:, places], known.conversions[:, places]
+    ahead = futures.look_ahead(shown, converted, course, np.random.default_rng(SEED))
     told = {
         "days": _within(ahead.best, 0.5),
         "days_at_most": _within(ahead.best, 0.9),
@@ -36,9 +39,27 @@ def renew(experiment: Experiment, now: datetime) -> None:
         "better_days_at_most": _within(ahead.better, 0.9),
         "horizon_days": futures.LOOK_DAYS[-1],
         "live": len(arms),
+        "followed": len(places),
         "arms_afforded": _afforded(visitors_per_day * experiment.planned_days, known),
     }
     Experiment.objects.filter(pk=experiment.pk).update(outlook=told)
+
+
+def _likeliest(experiment: Experiment, known: Evidence) -> tuple[list[int], float]:
+    """Return the places of the control and of the arms likeliest to be best, and the part of visitors they get now."""
+    everyone = list(range(len(known.arms)))
+    if len(everyone) <= MOST_ARMS:
+        return everyone, 1.0
+    latest = experiment.allocations.last()
+    chances, shares = (latest.probability_best, latest.shares) if latest else ({}, {})
+    rates = known.conversions.sum(axis=0) / np.maximum(known.exposures.sum(axis=0), 1.0)
+    by_chance = sorted(
+        everyone,
+        key=lambda k: (k == known.control, chances.get(known.arms[k].key, 0.0), float(rates[k])),
+        reverse=True,
+    )
+    places = sorted(by_chance[:MOST_ARMS])
+    return places, sum(shares.get(known.arms[k].key, 0.0) for k in places) or len(places) / len(everyone)
 
 
 def _course(experiment: Experiment, control: int, visitors_per_day: float) -> futures.Course:

@@ -17,7 +17,7 @@ from django.db import connection
 
 from experiments import partitions
 from experiments.erasure import COOKIE_LIFE
-from experiments.models import Conversion, Exposure, ForgottenVisitor, Lead, RefusedRecord
+from experiments.models import Conversion, Exposure, ForgottenVisitor, KeyedVisitor, Lead, RefusedRecord
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ def _forget_people(now: datetime) -> None:
     over_age = [
         RefusedRecord.objects.filter(refused_at__lt=now - REFUSED_KEPT),
         ForgottenVisitor.objects.filter(forgotten_at__lt=now - COOKIE_LIFE),
+        # Whom an app knows by a key is known no longer than a browser with a cookie, nor than their events are kept.
+        KeyedVisitor.objects.filter(assigned_at__lt=max(cutoff(now), now - COOKIE_LIFE)),
     ]
     if settings.LEAD_RETENTION_DAYS:
         over_age.append(Lead.objects.filter(submitted_at__lt=now - timedelta(days=settings.LEAD_RETENTION_DAYS)))

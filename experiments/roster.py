@@ -7,10 +7,10 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from experiments import evidence, inference
+from experiments import evidence, evolving, inference
 from experiments.affordable import affordable
 from experiments.evidence import Floats
-from experiments.models import Arm, Experiment, Goal
+from experiments.models import Arm, Evolution, Experiment, Goal
 from variants.models import Variant
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,12 @@ def affordable_arms(experiment: Experiment) -> int | None:
     if not experiment.has_arm_budget or experiment.visitors_per_day is None:
         return None
     visitors = experiment.visitors_per_day * experiment.planned_days * experiment.traffic_share
+    # Bred arms share genes, and it is genes that are learnt of; breeding itself sees to it that losers leave.
+    bred = evolving.affordable_live(visitors) if Evolution.objects.filter(experiment=experiment, is_on=True) else 0
+    return max(bred, _told_apart(experiment, visitors))
+
+
+def _told_apart(experiment: Experiment, visitors: float) -> int:
     if experiment.usual_rate is not None:
         return max(FEWEST_ARMS, affordable(visitors, experiment.usual_rate).variants)  # what the marketer was told
     apart, pooled = int(visitors // VISITORS_PER_ARM), int(visitors // VISITORS_PER_POOLED_ARM)
@@ -58,15 +64,33 @@ def enrol(experiment: Experiment) -> list[Arm]:
 
 
 def admit(experiment: Experiment, now: datetime, *, ready: Sequence[str] | None = None) -> int:
-    """Let waiting arms go live while there is room, the control first; of `ready` alone, if given. Return how many."""
+    """Let waiting arms go live while there is room, the control first; of `ready` alone, if given. Return how many.
+
+    One that takes another's place needs no room of its own: the other retires in the same moment.
+    """
     most, live = affordable_arms(experiment), experiment.arms.filter(status=Arm.Status.LIVE).count()
     waiting = sorted(
         experiment.arms.filter(status=Arm.Status.WAITING).select_related("variant"), key=lambda arm: not arm.is_control
     )
-    entering = [arm.pk for arm in waiting if ready is None or arm.key in ready]
+    entering = [arm for arm in waiting if ready is None or arm.key in ready]
+    heirs = _succeed(experiment, entering, now) if entering else []
     if most is not None:
-        entering = entering[: max(0, most - live)]
-    return Arm.objects.filter(pk__in=entering).update(status=Arm.Status.LIVE, entered_at=now)
+        entering = [arm for arm in entering if arm.pk not in heirs][: max(0, most - live)]
+    admitted = {arm.pk for arm in entering}.union(heirs)
+    return Arm.objects.filter(pk__in=admitted).update(status=Arm.Status.LIVE, entered_at=now)
+
+
+def _succeed(experiment: Experiment, entering: Sequence[Arm], now: datetime) -> list[int]:
+    """Retire the live arms whose place one of `entering` takes; return those that take it."""
+    heirs = {arm.variant_id: arm for arm in entering}
+    leaving = experiment.arms.filter(status=Arm.Status.LIVE, successor__in=heirs, variant__is_control=False)
+    taken = []
+    for arm in leaving:
+        heir = heirs[arm.successor_id or 0]
+        reason = f"“{heir.variant}” took its place"[:200]
+        Arm.objects.filter(pk=arm.pk).update(status=Arm.Status.RETIRED, retired_at=now, reason=reason)
+        taken.append(heir.pk)
+    return taken
 
 
 def retire(experiment: Experiment, arms: Sequence[Arm], best: Floats, exposures: Floats, now: datetime) -> int:

@@ -1,17 +1,22 @@
 """The API's root: who may call, and how errors look."""
 
 import logging
+from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI, Router
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer
 
 from experiments import api as experiments_api
-from experiments import import_api
+from experiments import evolution_api, import_api, running_api
 from experiments.lifecycle import WrongStatus
 from experiments.models import APIToken
 from experiments.splitter.stores import StoreUnavailable
@@ -41,6 +46,8 @@ api = NinjaAPI(title="Greenhouse", version="1", auth=Token(), docs_url=None, url
 api.add_router("", variants_router)
 api.add_router("", experiments_api.router)
 api.add_router("", import_api.router)
+api.add_router("", running_api.router)
+api.add_router("", evolution_api.router)
 fallback = Router()
 
 
@@ -50,6 +57,32 @@ def _nothing_here(request: HttpRequest, anything: str) -> None:
 
 
 api.add_router("", fallback)  # last: it takes what no other router has
+
+
+def addresses() -> tuple[list[URLPattern | URLResolver], str, str]:
+    """Return the API's addresses; a method that one does not take is answered as every other error is."""
+    patterns, app_name, namespace = api.urls
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            pattern.callback = _saying_what_is_allowed(pattern.callback)
+    return patterns, app_name, namespace
+
+
+def _saying_what_is_allowed(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    # django-ninja answers 405 in plain text before any handler of ours is asked.
+    @wraps(view)
+    def with_problem(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer = view(request, *args, **kwargs)
+        if answer.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+            return answer
+        allowed = ", ".join(sorted(word.strip() for word in answer["Allow"].split(",")))
+        problem = response(
+            Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"This address takes {allowed}, not {request.method}.")
+        )
+        problem["Allow"] = allowed
+        return problem
+
+    return with_problem
 
 
 @api.exception_handler(Exception)

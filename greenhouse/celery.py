@@ -1,6 +1,6 @@
 """The Celery application and the whole timetable.
 
-Three queues, so that a slow model never delays a count: `counting`, `deployment`, `model`.
+Four queues, so that neither a slow model nor a slow browser delays a count: `counting`, `deployment`, `model`, `pages`.
 """
 
 import os
@@ -24,6 +24,11 @@ LOOK_EVERY_SECONDS = 2  # for a Redis that is away
 LOOKS: dict[str, Any] = {"interval_start": LOOK_EVERY_SECONDS, "interval_step": 0, "interval_max": LOOK_EVERY_SECONDS}
 RETENTION_EVERY_SECONDS = 3600.0
 OUTLOOK_EVERY_SECONDS = 3600.0  # a few seconds of computing per experiment
+SCHEDULE_EVERY_SECONDS = 10.0  # planned starts and ends are that exact
+DELIVER_EVERY_SECONDS = 10.0
+JUDGE_EVERY_REVIEWS = 10  # a report's work for each experiment, where a review is a tenth of it
+BREAKDOWN_EVERY_SECONDS = 60.0  # each experiment rests for fifty times as long as it took
+CHECK_PAGES_EVERY_SECONDS = 5.0  # one query when there is nothing to look at
 TICK_EXPIRES_SECONDS = 5  # a tick that waited this long is overtaken by the next one
 
 broker_url = settings.REDIS_URL.replace("unix://", "redis+socket://", 1)
@@ -81,6 +86,7 @@ app.conf.update(
     worker_soft_shutdown_timeout=SOFT_SHUTDOWN_SECONDS,
     task_routes={
         "experiments.tasks.count": {"queue": "counting"},
+        "experiments.tasks.check_pages": {"queue": "pages"},
         "experiments.tasks.*": {"queue": "deployment"},
         "variants.tasks.*": {"queue": "model"},
     },
@@ -101,15 +107,50 @@ app.conf.update(
             "schedule": every(OUTLOOK_EVERY_SECONDS),
             "options": {"expires": OUTLOOK_EVERY_SECONDS},
         },
+        "break_down": {
+            "task": "experiments.tasks.break_down",
+            "schedule": every(BREAKDOWN_EVERY_SECONDS),
+            "options": {"expires": BREAKDOWN_EVERY_SECONDS},
+        },
+        "evolve": {
+            "task": "experiments.tasks.evolve",
+            "schedule": every(settings.ENVIRONMENT.evolve_every_seconds),
+            "options": {"expires": settings.ENVIRONMENT.evolve_every_seconds},
+        },
         "rescue": {
             "task": "variants.tasks.rescue",
             "schedule": every(10.0),
             "options": {"expires": 10},
         },
+        "check_pages": {
+            "task": "experiments.tasks.check_pages",
+            "schedule": every(CHECK_PAGES_EVERY_SECONDS),
+            "options": {"expires": CHECK_PAGES_EVERY_SECONDS},
+        },
         "republish": {
             "task": "experiments.tasks.republish",
             "schedule": every(10.0),
             "options": {"expires": 10},
+        },
+        "keep_to_schedule": {
+            "task": "experiments.tasks.keep_to_schedule",
+            "schedule": every(SCHEDULE_EVERY_SECONDS),
+            "options": {"expires": SCHEDULE_EVERY_SECONDS},
+        },
+        "look_around": {
+            "task": "experiments.tasks.look_around",
+            "schedule": every(settings.ENVIRONMENT.review_every_seconds),
+            "options": {"expires": settings.ENVIRONMENT.review_every_seconds},
+        },
+        "judge": {
+            "task": "experiments.tasks.judge",
+            "schedule": every(JUDGE_EVERY_REVIEWS * settings.ENVIRONMENT.review_every_seconds),
+            "options": {"expires": JUDGE_EVERY_REVIEWS * settings.ENVIRONMENT.review_every_seconds},
+        },
+        "deliver": {
+            "task": "experiments.tasks.deliver",
+            "schedule": every(DELIVER_EVERY_SECONDS),
+            "options": {"expires": DELIVER_EVERY_SECONDS},
         },
         "enforce_retention": {
             # Daily would do, but a timetable that is restarted each day would never come to it.

@@ -6,7 +6,7 @@ greenhouse.E003  PUBLIC_URL is not an address           greenhouse.W003  shares 
 greenhouse.E004  DEBUG in public
 greenhouse.E005  REDIS_URL is not Redis's               greenhouse.W004  SECRET_KEY is short
 greenhouse.E006  STORE_URL is not Redis's               greenhouse.W005  PAGES_HOST shares the console's cookies
-greenhouse.E007  PAGES_HOST is no host of its own
+greenhouse.E007  PAGES_HOST is no host of its own        greenhouse.W006  CHROMIUM is not there
 """
 
 import os
@@ -22,6 +22,7 @@ from experiments.splitter.config import BadSetting, from_environ
 from experiments.splitter.requests import host_name
 from experiments.splitter.stores import CLUSTER_SCHEMES, is_cluster
 from greenhouse.environment import Environment
+from variants.browser import find_chromium
 
 REDIS_SCHEMES = {"redis", "rediss", "unix"}
 HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
@@ -42,6 +43,7 @@ def check_environment(**_kwargs: object) -> list[CheckMessage]:
         *_redis(environment),
         *_model(environment),
         *_pace(environment),
+        *_browser(environment),
     ]
 
 
@@ -173,4 +175,13 @@ def _pace(environment: Environment) -> Iterator[CheckMessage]:
             "SHARES_CHANGE_EVERY_SECONDS is below REVIEW_EVERY_SECONDS, and shares change only when they are reviewed.",
             hint="Lower REVIEW_EVERY_SECONDS as well.",
             id="greenhouse.W003",
+        )
+
+
+def _browser(environment: Environment) -> Iterator[CheckMessage]:
+    if environment.chromium and environment.chromium != "none" and not find_chromium(environment.chromium):
+        yield Warning(
+            f"CHROMIUM is {environment.chromium!r}, and there is no such program: pages are read, but not looked at.",
+            hint="Give the path of a Chromium or Chrome, or leave it out to have one looked for on PATH.",
+            id="greenhouse.W006",
         )

@@ -10,7 +10,8 @@ import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
 
 import dj_database_url
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -42,6 +43,20 @@ def _json(value: object) -> object:
 Prices = Annotated[dict[str, Price], NoDecode, BeforeValidator(_json)]
 
 
+def _zone(name: object) -> object:
+    try:
+        ZoneInfo(str(name))
+    except (KeyError, OSError, ValueError) as error:  # ZoneInfoNotFoundError is a KeyError
+        raise ValueError(f"{name} is no time zone; use a name such as Europe/Berlin") from error
+    return name
+
+
+Zone = Annotated[str, BeforeValidator(_zone)]
+MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
+MAIL_SECONDS = 10  # for a mail server to answer
+
+
 class Environment(BaseSettings):
     """Every variable Greenhouse reads, with its default. README.md lists them for operators."""
 
@@ -58,18 +73,22 @@ class Environment(BaseSettings):
     snapshot_dir: Path | None = None
     allowed_hosts: str = "localhost,127.0.0.1,[::1]"
     public_url: str = ""  # how people reach the console, such as https://pages.example.com
+    pages_private_addresses: bool = False  # looks at pages' addresses may reach our own network, as on an intranet
     pages_host: str = ""  # a host of its own for imported pages with scripts, such as pages.example.net
     port: int = Field(default=8000, ge=1, le=65535)
     web_workers: int = Field(default=1, ge=1)
     web_threads: int = Field(default=32, ge=4)
     debug: bool = False
     trusted_proxy_count: int = Field(default=0, ge=0, le=10)
+    country_header: str = Field(default="", pattern=r"^[A-Za-z0-9-]{0,64}$")  # in which a proxy names the country
 
     openai_api_key: str = ""
     openai_base_url: str = ""
     openai_model: str = "gpt-5-mini"
+    openai_embedding_model: str = ""  # compares pages by the server's embeddings; empty: by the word table alone
+    embedding_repeat_limit: float = Field(default=0.4, gt=0, le=1)  # from which likeness they say the same
     model_timeout_seconds: float = Field(default=60, gt=0)
-    model_in_flight: int = Field(default=8, ge=1, le=64)  # requests to the model at a time, per generation
+    model_in_flight: int = Field(default=16, ge=1, le=64)  # requests to the model at a time, per generation
     model_price_input_usd: Decimal = Field(default=Decimal("0.25"), ge=0)  # per million tokens
     model_price_output_usd: Decimal = Field(default=Decimal("2.00"), ge=0)  # per million tokens
     model_prices: Prices = Field(default_factory=dict)  # by model; others cost what the two above say
@@ -78,10 +97,20 @@ class Environment(BaseSettings):
     count_every_seconds: float = Field(default=1, gt=0)
     review_every_seconds: float = Field(default=60, gt=0)
     shares_change_every_seconds: float = Field(default=600, ge=0)
+    evolve_every_seconds: float = Field(default=60, gt=0)  # how often breeding is looked at
     # 24 months: with the month that PostgreSQL drops as a whole, nothing is older than the 25 months that the French
     # authority (CNIL) allows for measuring audiences.
     event_retention_days: int = Field(default=730, ge=1)
     lead_retention_days: int = Field(default=760, ge=0)  # what people wrote into forms: 25 months; 0 keeps it
+
+    chromium: str = ""  # name or path of the browser that looks at pages; "none" for none, empty to look for one
+
+    four_eyes: bool = False  # for all brands; without it each brand says for itself
+    time_zone: Zone = "UTC"  # in which starts and ends are planned first, and in which a week begins
+    email_url: str = ""  # such as smtp+tls://user:password@mail.example.com:587; without it no e-mail is sent
+    email_from: str = "Greenhouse <greenhouse@localhost>"
+    notify_private_addresses: bool = False  # whether webhooks may lead into the network Greenhouse runs in
+    notify_give_up_days: int = Field(default=5, ge=1, le=60)  # after which a dead destination is switched off
 
 
 def read_environment() -> tuple[Environment, list[str]]:
@@ -105,6 +134,34 @@ def pages_url(environment: Environment, public_url: str) -> str:
     own, ours = (name.rpartition(":")[2] for name in (host, public.netloc))
     port = f":{ours}" if ours.isdecimal() and not own.isdecimal() else ""
     return f"{public.scheme}://{host}{port}"
+
+
+def mailers(environment: Environment, problems: list[str]) -> dict[str, Any]:
+    """Return Django's MAILERS; what is wrong with EMAIL_URL is added to `problems`, without the password in it.
+
+    Without a server there are no options, and nothing is sent: Django wants a mailer named all the same.
+    """
+    nowhere = {"default": {"BACKEND": SMTP}}
+    if not environment.email_url:
+        return nowhere
+    try:
+        url = urlsplit(environment.email_url)
+        port = url.port
+    except ValueError:
+        url, port = urlsplit(""), None
+    if url.scheme not in MAIL_PORTS or not url.hostname:
+        problems.append("EMAIL_URL: not an address, such as smtp+tls://user:password@mail.example.com:587")
+        return nowhere
+    options = {
+        "host": url.hostname,
+        "port": port or MAIL_PORTS[url.scheme],
+        "username": unquote(url.username or ""),
+        "password": unquote(url.password or ""),
+        "use_tls": url.scheme == "smtp+tls",
+        "use_ssl": url.scheme == "smtps",
+        "timeout": MAIL_SECONDS,
+    }
+    return {"default": {"BACKEND": SMTP, "OPTIONS": options}}
 
 
 def secret_key(environment: Environment) -> str:

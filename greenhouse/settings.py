@@ -8,7 +8,15 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.csp import CSP
 
-from greenhouse.environment import BASE_DIR, database, pages_url, read_environment, secret_key, socket_path
+from greenhouse.environment import (
+    BASE_DIR,
+    database,
+    mailers,
+    pages_url,
+    read_environment,
+    secret_key,
+    socket_path,
+)
 
 django_stubs_ext.monkeypatch()
 
@@ -26,6 +34,7 @@ DEBUG = ENVIRONMENT.debug
 
 PUBLIC_URL = (ENVIRONMENT.public_url or f"http://127.0.0.1:{ENVIRONMENT.port}").rstrip("/")
 PAGES_URL = pages_url(ENVIRONMENT, PUBLIC_URL)
+PAGES_PRIVATE_ADDRESSES = ENVIRONMENT.pages_private_addresses
 OVER_TLS = PUBLIC_URL.startswith("https://")
 ALLOWED_HOSTS = [host for host in ENVIRONMENT.allowed_hosts.split(",") if host]
 if urlsplit(PUBLIC_URL).hostname not in {None, *ALLOWED_HOSTS}:
@@ -82,6 +91,14 @@ TEMPLATES = [
 
 DATABASES = {"default": database(ENVIRONMENT, ENVIRONMENT_PROBLEMS)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+FOUR_EYES = ENVIRONMENT.four_eyes
+HOUSE_TIME_ZONE = ENVIRONMENT.time_zone
+MAILERS = mailers(ENVIRONMENT, ENVIRONMENT_PROBLEMS)
+CAN_MAIL = "OPTIONS" in MAILERS["default"]
+DEFAULT_FROM_EMAIL = ENVIRONMENT.email_from
+NOTIFY_PRIVATE_ADDRESSES = ENVIRONMENT.notify_private_addresses
+NOTIFY_GIVE_UP_DAYS = ENVIRONMENT.notify_give_up_days
 
 EVENT_RETENTION_DAYS = ENVIRONMENT.event_retention_days
 LEAD_RETENTION_DAYS = ENVIRONMENT.lead_retention_days
@@ -169,7 +186,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "LOGIN": {"form": "greenhouse.logins.PatientLoginForm"},
     "DASHBOARD_CALLBACK": "experiments.admin.home",
-    "STYLES": [lambda request: static("console/console.css")],
+    "STYLES": [lambda request: static("console/console.css"), lambda request: static("console/run.css")],
     "SCRIPTS": [lambda request: static("console/console.js")],
     "COLORS": {
         "primary": {
@@ -192,7 +209,16 @@ UNFOLD = {
             },
             {
                 "title": "People",
-                "items": [_entry("Users", "person", "auth.user"), _entry("Roles", "group", "auth.group")],
+                "items": [
+                    _entry("Users", "person", "auth.user"),
+                    _entry("Roles", "group", "auth.group"),
+                    {
+                        "title": "Notifications",
+                        "icon": "notifications",
+                        "link": reverse_lazy("admin:experiments_notifications"),
+                        "permission": lambda request: request.user.has_perm("experiments.change_destination"),
+                    },
+                ],
             },
         ],
     },

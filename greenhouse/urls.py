@@ -14,7 +14,8 @@ from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
 from experiments.console.previews import preview
-from greenhouse.api import api
+from greenhouse.api import addresses
+from variants.console.thumbnails import thumbnail
 
 # Alpine, which drives Unfold's menus, compiles its attributes at run time and sets styles; nothing outside the console
 # gets this policy.
@@ -49,8 +50,11 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("favicon.ico", RedirectView.as_view(url=static("reports/leaf.svg"))),
     path("robots.txt", robots),
+    # Before the console, whose last pattern answers for everything below its address.
+    path("console/pictures/<int:variant_id>/<int:width>/<str:sha256>", thumbnail, name="thumbnail"),
     console,
     path("p/<slug:slug>/", preview, name="preview"),
-    path("api/v1/", api.urls),
+    path("api/v1/", addresses()),
+    path("ofrep/v1/", include("experiments.ofrep")),
     path("", include("experiments.urls")),
 ]

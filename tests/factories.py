@@ -8,6 +8,12 @@ from experiments.models import Allocation, Arm, Experiment, Goal
 from variants.models import Brand, Brief, Nursery, Variant
 
 
+def there[T](value: T | None) -> T:
+    """Return what must be there."""
+    assert value is not None
+    return value
+
+
 def page(headline: str = "Find any letter in seconds", **theme: str) -> dict[str, Any]:
     """Return a small valid PageContent."""
     return {

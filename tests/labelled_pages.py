@@ -61,3 +61,29 @@ def pairs(pages: list[Labelled]) -> Iterator[tuple[int, int, bool]]:
     """Return each pair of pages by position, and whether they say the same."""
     for one, other in combinations(range(len(pages)), 2):
         yield one, other, pages[one].group == pages[other].group
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Promises and proofs of one brief, each in two wordings: any promise goes with any proof."""
+
+    about: str
+    promises: list[list[list[str]]]  # by number and wording: headline, text below
+    proofs: list[list[list[list[str]]]]  # by number and wording: titles and texts
+
+    def page(self, promise: int, proof: int, wording: int) -> PageContent:
+        headline, sub = self.promises[promise][wording]
+        button = ("Take a lesson", "Try it free")[wording]
+        items = [{"title": title, "text": text} for title, text in self.proofs[proof][wording]]
+        sections = [
+            {"kind": "hero", "headline": headline, "subheadline": sub, "call_to_action": button},
+            {"kind": "benefits", "title": "What you get", "items": items if wording else items[::-1]},
+            {"kind": "form", "title": button, "submit": button},
+        ]
+        meta = {"title": headline[:70], "description": sub[:160]}
+        return PageContent.model_validate({"angle": "any", "meta": meta, "sections": sections})
+
+
+def grid() -> Grid:
+    read = json.loads((FOLDER / "grid.json").read_text(encoding="utf-8"))
+    return Grid(about=read["about"], promises=read["promises"], proofs=read["proofs"])

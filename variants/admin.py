@@ -90,8 +90,13 @@ class BrandAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no types
         (None, {"fields": ("name", "voice")}),
         ("Look", {"fields": ("primary_colour", "accent_colour", "logo")}),
         ("Small print", {"fields": ("legal_footer", "privacy_url")}),
+        ("Approval", {"fields": ("four_eyes",)}),
     )
     warn_unsaved_form = True
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Brand | None = None) -> Any:
+        # Whoever is held by it must not take it off.
+        return () if request.user.is_superuser else ("four_eyes",)
 
     @admin.display(description="Colours")
     def colours(self, brand: Brand) -> str:

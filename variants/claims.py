@@ -347,7 +347,8 @@ def _why(figure: Figure, sources: Sources) -> str:
 
 
 def _next_word(text: str, words: str) -> list[str]:
-    rest = text[text.find(words) + len(words) :][:60].lstrip(" -+").split()
+    after = text.find(words) + len(words)
+    rest = text[after : after + 60].lstrip(" -+").split()
     return rest[:1]
 
 

@@ -164,6 +164,10 @@ class PageContent(Part):
         return first
 
     @property
+    def headline(self) -> str:
+        return self.hero.headline
+
+    @property
     def form(self) -> FormSection | None:
         return next((section for section in self.sections if isinstance(section, FormSection)), None)
 

@@ -8,8 +8,16 @@ from pydantic import ValidationError
 
 from variants import ledger
 from variants.directions import of_angles, turn_for
-from variants.generation import DIRECTIONS_PER_PLAN, MOST_TRIES
-from variants.llm import LONGEST_ANSWER_QUOTED, MOST_FAULTS_QUOTED, LLMMisconfigured, Writer, writer_for
+from variants.generation import DIRECTIONS_PER_PLAN, MOST_TRIES, lessons_of
+from variants.importing import original_of
+from variants.llm import (
+    LONGEST_ANSWER_QUOTED,
+    MOST_FAULTS_QUOTED,
+    LLMMisconfigured,
+    Writer,
+    embedder_for,
+    writer_for,
+)
 from variants.models import ModelCall, Nursery
 from variants.prompts import MOST_HEADLINES_SHOWN, Fault, PlanRequest, WriteRequest
 
@@ -17,6 +25,9 @@ CALLS_REMEMBERED = 50
 LONGEST_HEADLINE = 90  # characters
 LONGEST_REASON = 150
 LONGEST_PART = 240
+# Characters sent for a page's embeddings: each text of it stands alone, in its half of the page and in the whole.
+LIKELY_TOLD = 3 * 2_000
+LONGEST_TOLD = 3 * 40_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +38,7 @@ class Estimate:
     likely_micro_usd: int
     most_micro_usd: int  # never more, whatever the model does: also what limits leave
     is_limited: bool  # whether a limit could end it before every page is had
+    unlimited_micro_usd: int = 0  # the most it could cost if there were no limits
 
 
 def estimate(nursery: Nursery, count: int, *, user_id: int | None, writer: Writer | None = None) -> Estimate:
@@ -37,6 +49,11 @@ def estimate(nursery: Nursery, count: int, *, user_id: int | None, writer: Write
         raise NoEstimate(str(error)) from error
     except ValidationError as error:
         raise NoEstimate("The brief is not complete, so nothing can be written from it yet.") from error
+
+
+def most_of_a_page(nursery: Nursery, writer: Writer | None = None) -> int:
+    """Return what one more page can cost at most, in millionths of a dollar; raise NoEstimate where none can be had."""
+    return estimate(nursery, 1, user_id=None, writer=writer).unlimited_micro_usd
 
 
 class NoEstimate(Exception):
@@ -52,10 +69,18 @@ def _estimate(nursery: Nursery, count: int, user_id: int | None, writer: Writer)
         again = replace(request, faults=(_longest_fault(),))
         likely += writer.likely_cost_micro_usd(request)
         most += writer.most_cost_micro_usd(request) + (MOST_TRIES - 1) * writer.most_cost_micro_usd(again)
+    if count and (embedder := embedder_for(settings.ENVIRONMENT)) is not None:
+        there = nursery.variants.count() + 1  # and the brief
+        likely += (count + there) * embedder.most_cost_micro_usd(["x" * LIKELY_TOLD])
+        most += (MOST_TRIES * count + there) * embedder.most_cost_micro_usd(["x" * LONGEST_TOLD])
     limits = ledger.limits(nursery.pk, generation=None, user_id=user_id)
     left = min((limit.left_micro_usd for limit in limits), default=most)
     return Estimate(
-        is_free=False, likely_micro_usd=min(likely, left), most_micro_usd=min(most, left), is_limited=left < most
+        is_free=False,
+        likely_micro_usd=min(likely, left),
+        most_micro_usd=min(most, left),
+        is_limited=left < most,
+        unlimited_micro_usd=most,
     )
 
 
@@ -103,4 +128,6 @@ def _page_request(nursery: Nursery) -> WriteRequest:
         brand=brand.name,
         voice=brand.voice,
         images=tuple(brand.images.order_by("name").values_list("name", flat=True)),
+        original=original_of(nursery),
+        lessons=lessons_of(brand),
     )

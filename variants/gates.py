@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from variants.brief import BriefSpec
-from variants.claims import Trace, brief_sources, ledger_of, sources_of
+from variants.claims import Ledger, brief_sources, ledger_of, sources_of
 from variants.colours import TEXT_CONTRAST, contrast, palette_of
 from variants.content import FormSection, PageContent, texts
 from variants.intrusions import Intrusion, addresses_in, asides_in, disguises_in, known_addresses, markup_in
@@ -36,12 +36,17 @@ class Finding:
 
 
 def examine(
-    content: PageContent, brief: BriefSpec, images: Collection[str] = (), *, colours: tuple[str, str] | None = None
+    content: PageContent,
+    brief: BriefSpec,
+    images: Collection[str] = (),
+    *,
+    colours: tuple[str, str] | None = None,
+    ledger: Ledger | None = None,
 ) -> list[Finding]:
-    """Return every finding of every gate. `colours` are the brand's two, if they are known."""
+    """Return every finding of every gate. `colours` are the brand's two, `ledger` is `ledger_of_page`, if known."""
     copy = _copy(content)
     return [
-        *_claims(content, copy, brief),
+        *_claims(ledger or ledger_of_page(content, brief)),
         *_forbidden(copy, brief),
         *_required(content, brief),
         *_voice(copy, brief),
@@ -52,11 +57,13 @@ def examine(
     ]
 
 
-def examine_copy(copy: Sequence[tuple[str, str]], whole: Sequence[tuple[str, str]], brief: BriefSpec) -> list[Finding]:
+def examine_copy(
+    copy: Sequence[tuple[str, str]], whole: Sequence[tuple[str, str]], brief: BriefSpec, *, ledger: Ledger
+) -> list[Finding]:
     """Return the findings about a patch: `copy` is what it changes, `whole` all that the page then says."""
     said = [words for _, words in whole]
     return [
-        *_claims(None, copy, brief),
+        *_claims(ledger),
         *_forbidden(copy, brief),
         *_missing(said, brief),
         *_voice(copy, brief),
@@ -64,14 +71,14 @@ def examine_copy(copy: Sequence[tuple[str, str]], whole: Sequence[tuple[str, str
     ]
 
 
-def traces(content: PageContent, brief: BriefSpec) -> list[Trace]:
-    """Return what of the page's claims the brief covers, and where it does: the ledger of a page."""
-    return list(ledger_of(content, _copy(content), sources_of(brief)).traces)
+def ledger_of_page(content: PageContent, brief: BriefSpec) -> Ledger:
+    """Return what of the page's claims the brief covers, and where it does, and what it does not cover."""
+    return ledger_of(content, _copy(content), sources_of(brief))
 
 
-def traces_of_copy(copy: Sequence[tuple[str, str]], brief: BriefSpec) -> list[Trace]:
-    """Return `traces` of the texts that a patch changes."""
-    return list(ledger_of(None, copy, sources_of(brief)).traces)
+def ledger_of_copy(copy: Sequence[tuple[str, str]], brief: BriefSpec) -> Ledger:
+    """Return the ledger of the texts that a patch changes."""
+    return ledger_of(None, copy, sources_of(brief))
 
 
 def _copy(content: PageContent) -> list[tuple[str, str]]:
@@ -87,11 +94,10 @@ def brief_texts(brief: BriefSpec) -> list[str]:
     return [source.text for source in brief_sources(brief)]
 
 
-def _claims(content: PageContent | None, copy: Sequence[tuple[str, str]], brief: BriefSpec) -> list[Finding]:
-    found = ledger_of(content, copy, sources_of(brief)).claims
+def _claims(ledger: Ledger) -> list[Finding]:
     return [
         Finding(gate="claims", field=claim.field, words=claim.words, reason=claim.reason, blocks=claim.is_certain)
-        for claim in found
+        for claim in ledger.claims
     ]
 
 

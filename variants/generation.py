@@ -23,11 +23,11 @@ MODEL_IN_FLIGHT of them. The ledger has them as lost, at the most they can have 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from time import monotonic
 
 from celery import signature
@@ -37,13 +37,16 @@ from django.db.models import Max, Sum
 from django.utils import timezone
 from pydantic import ValidationError
 
-from variants import ledger, novelty, review
+from variants import children, ledger, novelty, review
 from variants.background_loop import BackgroundLoop, background_loop
+from variants.breeding import Content
 from variants.brief import BriefSpec
-from variants.content import PageContent
+from variants.children import Order, Upbringing
 from variants.directions import DirectionSpec, turn_for
+from variants.importing import original_of
 from variants.lease import HEARTBEAT_SECONDS, Lease, LeaseLost, claim
 from variants.ledger import Bill, OverBudget
+from variants.likeness import Prints
 from variants.llm import (
     LLMBadOutput,
     LLMError,
@@ -54,11 +57,14 @@ from variants.llm import (
     Usage,
     Writer,
     Written,
+    composed,
+    embedder_for,
     writer_for,
 )
+from variants.meanings import FELL_BACK, Meanings
 from variants.models import (
-    MICRO_USD,
     MOST_VARIANTS_PER_GENERATION,
+    Brand,
     Direction,
     Generation,
     Image,
@@ -68,6 +74,7 @@ from variants.models import (
 )
 from variants.offline import propose, speaks
 from variants.prompts import PROMPT_VERSION, PlanRequest, WriteRequest
+from variants.rewriting import Original
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +87,9 @@ MOST_UNAVAILABLE = 3  # calls in a row, each after the SDK's own retries
 MOST_REFUSED = 3  # pages in a row
 MOST_REPEATS = 50  # answers in a row: nothing new is to be had
 DIRECTIONS_PER_PLAN = 12
+# What the offline twin looks at for each page, about 10 ms each; far apart, so that the next lap looks at others.
+LAPS_LOOKED_AT = range(0, 84, 7)
+MOST_LESSONS = 20  # each is paid for with every page
 
 Status = Generation.Status
 Outcome = ModelCall.Outcome
@@ -92,6 +102,14 @@ def request_generation(nursery: Nursery, count: int, *, budget_usd: Decimal | No
     return _request(nursery, count, budget_usd, by)
 
 
+def request_child(nursery: Nursery, order: Order, *, by: review.Person) -> Generation:
+    """Ask for one child, a mutation or a fresh idea; its round says the rest."""
+    with transaction.atomic():
+        generation = _request(nursery, 1, None, by)
+        children.note(generation, order)
+    return generation
+
+
 def request_plan(nursery: Nursery, *, budget_usd: Decimal | None, by: review.Person) -> Generation:
     """Ask for directions alone, to be looked at before any page is written."""
     return _request(nursery, 0, budget_usd, by)
@@ -100,7 +118,7 @@ def request_plan(nursery: Nursery, *, budget_usd: Decimal | None, by: review.Per
 def _request(nursery: Nursery, count: int, budget_usd: Decimal | None, by: review.Person) -> Generation:
     if budget_usd is not None and (not budget_usd.is_finite() or budget_usd < 0):
         raise ValueError(f"budget_usd: give an amount of 0 or more, or none for no limit, not {budget_usd}")
-    budget = None if budget_usd is None else int((budget_usd * MICRO_USD).to_integral_value(ROUND_DOWN))
+    budget = None if budget_usd is None else ledger.micro(budget_usd)
     generation = Generation.objects.create(
         nursery=nursery, requested=count, budget_micro_usd=budget, requested_by=by, prompt_version=PROMPT_VERSION
     )
@@ -188,7 +206,11 @@ class _Work:
     loop: BackgroundLoop
     plan_request: PlanRequest
     images: tuple[str, ...]
+    upbringing: Upbringing | None  # of a child, where the generation was bred
+    original: Original | None  # today's page, where variants are to change its words
+    prints: Prints
     known: novelty.PageSet
+    meanings: Meanings | None  # where the server has embeddings
     headlines: list[str]
     next_index: int
     to_ask: list[_Page]
@@ -207,7 +229,8 @@ class _Work:
 def _prepare(generation: Generation, lease: Lease, writer: Writer, loop: BackgroundLoop) -> _Work:
     nursery = generation.nursery
     brief, brand = nursery.brief.spec(), nursery.brief.brand
-    pages = [variant.page for variant in nursery.variants.all() if variant.patch is None]
+    pages = [variant.typed for variant in nursery.variants.all()]
+    prints = Prints(nursery)
     last = nursery.variants.aggregate(last=Max("number"))["last"] or 0
     repeats = nursery.generations.aggregate(repeats=Sum("duplicates"))["repeats"] or 0
     settled = generation.accepted + generation.blocked + generation.failed
@@ -216,10 +239,16 @@ def _prepare(generation: Generation, lease: Lease, writer: Writer, loop: Backgro
         lease=lease,
         writer=writer,
         loop=loop,
-        plan_request=PlanRequest(brief=brief, count=DIRECTIONS_PER_PLAN, brand=brand.name, voice=brand.voice),
+        plan_request=PlanRequest(
+            brief=brief, count=DIRECTIONS_PER_PLAN, brand=brand.name, voice=brand.voice, lessons=lessons_of(brand)
+        ),
         images=tuple(Image.objects.filter(brand=brand).order_by("name").values_list("name", flat=True)),
-        known=_known(brief, pages, writer),
-        headlines=[page.hero.headline for page in pages],
+        upbringing=children.upbringing(generation),
+        original=original_of(nursery),
+        prints=prints,
+        known=_known(brief, map(prints.of, pages), writer),
+        meanings=_meanings(generation, lease, loop, [prints.told(page) for page in pages]) if writer.is_model else None,
+        headlines=[page.headline for page in pages],
         # Every page and every repeat of this nursery took a turn; go on behind them.
         next_index=last + repeats + generation.failed,
         to_ask=[_Page() for _ in range(generation.requested - settled)],
@@ -227,10 +256,27 @@ def _prepare(generation: Generation, lease: Lease, writer: Writer, loop: Backgro
     )
 
 
-def _known(brief: BriefSpec, pages: Sequence[PageContent], writer: Writer) -> novelty.PageSet:
+def lessons_of(brand: Brand) -> tuple[str, ...]:
+    """Return what the brand's earlier experiments taught, the newest first; people may edit it."""
+    return tuple(brand.lessons.filter(is_used=True).values_list("text", flat=True)[:MOST_LESSONS])
+
+
+def _known(brief: BriefSpec, prints: Iterable[novelty.Fingerprint], writer: Writer) -> novelty.PageSet:
     """Return the pages that new ones must differ from; formulas can only be asked not to repeat their words."""
     limit = novelty.DUPLICATE_LIMIT if writer.is_model else novelty.SAME_WORDS_LIMIT
-    return novelty.PageSet(map(novelty.fingerprint, pages), about=novelty.about(brief), limit=limit)
+    return novelty.PageSet(prints, about=novelty.about(brief), limit=limit)
+
+
+def _meanings(
+    generation: Generation, lease: Lease, loop: BackgroundLoop, pages: Sequence[novelty.Told]
+) -> Meanings | None:
+    embedder = embedder_for(settings.ENVIRONMENT)
+    if embedder is None:
+        return None
+    about = novelty.told_by_brief(generation.nursery.brief.spec())
+    return Meanings(
+        generation=generation, lease=lease, loop=loop, embedder=embedder, about=about, there_before=list(pages)
+    )
 
 
 # The plan
@@ -291,16 +337,16 @@ def _keep(work: _Work, proposed: Sequence[DirectionSpec], origin: Direction.Orig
     nursery = work.generation.nursery
     with transaction.atomic():
         work.lease.renew()
-        last = nursery.directions.aggregate(last=Max("number"))["last"] or 0
+        first = nursery.next_direction()
         Direction.objects.bulk_create(
             Direction(
                 nursery=nursery,
-                number=last + place,
+                number=first + place,
                 origin=origin,
                 created_by=work.generation.requested_by,
                 **{name: value or "" for name, value in spec.model_dump().items()},
             )
-            for place, spec in enumerate(fresh, start=1)
+            for place, spec in enumerate(fresh)
         )
 
 
@@ -359,7 +405,9 @@ def _grow(work: _Work) -> None:
 
 
 def _start_calls(work: _Work) -> None:
-    while work.to_ask and len(work.under_way) < settings.ENVIRONMENT.model_in_flight:
+    # Formulas answer at once, and each page is chosen with all before it in sight.
+    most = settings.ENVIRONMENT.model_in_flight if work.writer.is_model else 1
+    while work.to_ask and len(work.under_way) < most:
         if work.stopped_by or work.lease.is_cancelled or work.repeats_in_a_row >= MOST_REPEATS:
             return
         if monotonic() > work.stop_at:
@@ -384,17 +432,30 @@ def _start_calls(work: _Work) -> None:
 
 
 def _request_for(work: _Work, page: _Page) -> WriteRequest:
+    if work.upbringing is not None:
+        return work.upbringing.asked(_request_at(work, page, work.next_index))
+    if work.writer.is_model:
+        return _request_at(work, page, work.next_index)
+    # Formulas cost nothing: of what they make of this direction in its next laps, take what is least like the others.
+    cycle = sum(direction.weight for direction in work.directions)
+    laps = (_request_at(work, page, work.next_index + lap * cycle) for lap in LAPS_LOOKED_AT)
+    return min(laps, key=lambda request: work.known.likeness_of(work.prints.of(composed(request))))
+
+
+def _request_at(work: _Work, page: _Page, index: int) -> WriteRequest:
     plan = work.plan_request
     weights = [direction.weight for direction in work.directions]
     return WriteRequest(
         brief=plan.brief,
-        turn=turn_for(work.specs, work.next_index, weights=weights),
+        turn=turn_for(work.specs, index, weights=weights),
         plan=tuple(spec.angle for spec in work.specs),
         brand=plan.brand,
         voice=plan.voice,
         images=work.images,
         used_headlines=tuple(work.headlines),
         repeated=page.repeated,
+        original=work.original,
+        lessons=plan.lessons,
     )
 
 
@@ -411,18 +472,30 @@ def _answer(work: _Work, ask: _Ask, future: Future[Written]) -> tuple[_Ask, Writ
     return ask, written
 
 
+def _repeated(work: _Work, content: Content) -> str | None:
+    """Return the headline of the page that this one repeats; None where it says something new."""
+    if work.upbringing is not None and not work.upbringing.is_compared_by_meaning:
+        return None
+    nearest = work.meanings.nearest(work.prints.told(content)) if work.meanings else None
+    if work.meanings is None or work.meanings.has_failed:
+        nearest = work.known.nearest(work.prints.of(content))
+    return work.headlines[nearest.position] if nearest is not None and nearest.is_repeat else None
+
+
 def _settle(work: _Work, ask: _Ask, written: Written) -> None:
-    print_ = novelty.fingerprint(written.content)
-    nearest = work.known.nearest(print_)
-    if nearest is not None and nearest.is_repeat:
+    content = written.content if work.upbringing is None else work.upbringing.child(written.content)
+    repeated = written.content.headline if content is None else _repeated(work, content)
+    if content is None or repeated is not None:
         work.repeats_in_a_row += 1
-        again = _Page(tries=ask.page.tries, repeated=(*ask.page.repeated, work.headlines[nearest.position]))
+        again = _Page(tries=ask.page.tries, repeated=(*ask.page.repeated, repeated or ""))
         work.lease.renew(model=written.usage.model, duplicates=1, failed=_asked_out(work, again))
         return
     work.repeats_in_a_row = 0
-    variant = _save(work, ask, written)
-    work.known.add(print_)
-    work.headlines.append(written.content.hero.headline)
+    variant = _save(work, ask, replace(written, content=content))
+    work.known.add(work.prints.of(content))
+    if work.meanings is not None:
+        work.meanings.add(work.prints.told(content))
+    work.headlines.append(content.headline)
     logger.info("generation %s: variant %s saved", work.generation.pk, variant.number)
 
 
@@ -466,16 +539,25 @@ def _save(work: _Work, ask: _Ask, written: Written) -> Variant:
         variant = review.add_variant(
             work.generation.nursery,
             written.content.model_dump(mode="json"),
+            name=children.named(written.content, work.generation.nursery) if work.upbringing else None,
             origin=Variant.Origin.MODEL if work.writer.is_model else Variant.Origin.OFFLINE,
             generation=work.generation,
             by=work.generation.requested_by,
-            direction=work.directions[ask.request.turn.position],
+            direction=_direction(work, ask),
             model=written.usage.model,
             prompt_version=PROMPT_VERSION,
         )
         blocked = any(finding["blocks"] for finding in variant.findings)
+        if work.upbringing is not None:
+            work.upbringing.take_in(variant)
         work.lease.renew(model=written.usage.model, blocked=int(blocked), accepted=int(not blocked))
     return variant
+
+
+def _direction(work: _Work, ask: _Ask) -> Direction | None:
+    if work.upbringing is not None and work.upbringing.direction is not None:
+        return work.upbringing.direction
+    return work.directions[ask.request.turn.position]
 
 
 # The end
@@ -485,7 +567,8 @@ def _finish(work: _Work) -> None:
     generation = work.generation
     generation.refresh_from_db()
     made = generation.accepted + generation.blocked
-    notes = [_stopped(work), _shortfall(generation), *work.notes, _twin(work)]
+    fell_back = FELL_BACK if work.meanings and work.meanings.has_failed else ""
+    notes = [_stopped(work), _shortfall(generation), *work.notes, fell_back, _twin(work)]
     failed = work.stopped_by is not None or (made == 0 and generation.requested > 0)
     message = " ".join(note for note in notes if note)
     work.lease.end(Status.FAILED if failed else Status.FINISHED, message)

@@ -22,6 +22,7 @@ from variants.mapping import mapped
 from variants.markup import Tag, TooManyTags, items_of
 from variants.models import ImportedPage, Nursery, Variant
 from variants.outline import MOST_TEXTS, PageText, outline_as_json, outline_from_json, outline_of
+from variants.rewriting import Original
 from variants.text import Link
 
 MOST_BYTES: Final = 10_000_000
@@ -188,6 +189,16 @@ def pick(kept: ImportedPage, id_: str, goal: str) -> None:
         goals = {place: key for place, key in locked.goals.items() if place != id_}
         kept.goals = {**goals, id_: goal} if goal else goals
         ImportedPage.objects.filter(pk=kept.pk).update(goals=kept.goals)
+
+
+def original_of(nursery: Nursery) -> Original | None:
+    """Return today's page where it is an imported one, served as it is: new variants then change its words."""
+    control = nursery.variants.filter(is_control=True).first()
+    patch = control.patch if control else None
+    if patch is None:
+        return None
+    kept = nursery.imported_pages.only("outline").get(pk=patch.page)
+    return Original(page=kept.pk, texts=review.page_texts(kept), words=patch.texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ A budget is held by the sum of these rows, so what is set aside by one worker is
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet, Sum
 from django.utils import timezone
 
-from variants.models import MICRO_USD, Generation, ModelCall, Nursery
+from variants.models import MICRO_USD, Breeding, Generation, ModelCall, Nursery
 
 Outcome = ModelCall.Outcome
 
@@ -33,6 +33,7 @@ class Limit:
     name: str  # as it follows "the next page could have cost more than what is left of …"
     most_micro_usd: int
     used_micro_usd: int
+    is_daily: bool = False  # there is more of it tomorrow
 
     @property
     def left_micro_usd(self) -> int:
@@ -87,11 +88,34 @@ def limits(nursery_id: int, *, generation: Generation | None, user_id: int | Non
     most = Nursery.objects.values_list("budget_micro_usd", flat=True).get(pk=nursery_id)
     if most is not None:
         yield Limit(name="this experiment’s budget", most_micro_usd=most, used_micro_usd=spent(nursery_id))
+    if generation is not None and Breeding.objects.filter(generation=generation).exists():
+        yield from breeding_limit(nursery_id)
     daily = settings.ENVIRONMENT.model_usd_per_user_per_day
     if daily is not None and user_id is not None:
-        today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        today = _today()
         used = _sum(ModelCall.objects.filter(user_id=user_id, asked_at__gte=today))
-        yield Limit(name="your account’s daily limit", most_micro_usd=int(daily * MICRO_USD), used_micro_usd=used)
+        yield Limit(name="your account’s daily limit", most_micro_usd=micro(daily), used_micro_usd=used, is_daily=True)
+
+
+def set_budget(nursery_id: int, usd: Decimal | None) -> None:
+    """Limit what all calls of a nursery together may cost; None lifts the limit."""
+    limit = None if usd is None else micro(usd)
+    Nursery.objects.filter(pk=nursery_id).update(budget_micro_usd=limit)
+
+
+def breeding_limit(nursery_id: int) -> Iterator[Limit]:
+    """Yield what breeding may spend today, if that is limited."""
+    most = Nursery.objects.values_list("breeding_micro_usd_per_day", flat=True).get(pk=nursery_id)
+    if most is not None:
+        bred = ModelCall.objects.filter(
+            generation__nursery=nursery_id, generation__breeding__isnull=False, asked_at__gte=_today()
+        )
+        name = "what breeding may spend in a day"
+        yield Limit(name=name, most_micro_usd=most, used_micro_usd=_sum(bred), is_daily=True)
+
+
+def _today() -> datetime:
+    return timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def spent(nursery_id: int) -> int:
@@ -159,4 +183,5 @@ def dollars(micro_usd: int) -> str:
 
 
 def micro(usd: Decimal) -> int:
+    """Return an amount in millionths of a dollar; what is left of one is dropped, so that no limit grows."""
     return int(usd * MICRO_USD)

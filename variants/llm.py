@@ -14,7 +14,7 @@ holds the budget decides whether a wrong answer is worth another call.
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
@@ -29,7 +29,10 @@ from variants.bounded import Bounds, OutOfTime, TooLarge, bounded, trusted
 from variants.content import PageContent
 from variants.directions import DirectionSpec, Plan
 from variants.offline import MODEL_NAME, compose, propose
+from variants.offline_patches import reword
+from variants.patches import PatchContent
 from variants.prompts import Fault, PlanRequest, Request, WriteRequest, schema_message
+from variants.rewriting import Rewrite, patched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,7 @@ class LLMMisconfigured(LLMError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    content: PageContent
+    content: PageContent | PatchContent  # a patch of today's page, where the request came with one
     usage: Usage
 
 
@@ -95,7 +98,7 @@ class Writer(Protocol):
         """Return directions for pages, or raise an LLMError."""
 
     async def write(self, request: WriteRequest) -> Written:
-        """Return a page that is valid PageContent, or raise an LLMError."""
+        """Return a page, or a patch of the page that the request came with, or raise an LLMError."""
 
     def most_cost_micro_usd(self, request: Request) -> int:
         """Return what one call with this request can cost at most."""
@@ -114,14 +117,20 @@ class OfflineWriter:
         return Planned(directions=propose(request.brief, request.count), usage=Usage(model=MODEL_NAME))
 
     async def write(self, request: WriteRequest) -> Written:
-        content = compose(request.brief, request.turn, brand=request.brand, images=request.images)
-        return Written(content=content, usage=Usage(model=MODEL_NAME))
+        return Written(content=composed(request), usage=Usage(model=MODEL_NAME))
 
     def most_cost_micro_usd(self, request: Request) -> int:
         return 0
 
     def likely_cost_micro_usd(self, request: Request) -> int:
         return 0
+
+
+def composed(request: WriteRequest) -> PageContent | PatchContent:
+    """Return what the offline twin writes."""
+    if request.original is None:
+        return compose(request.brief, request.turn, brand=request.brand, images=request.images)
+    return reword(request.original, request.brief, request.turn, brand=request.brand)
 
 
 # The model
@@ -133,6 +142,7 @@ class ModelSettings(Protocol):
     openai_api_key: str
     openai_base_url: str
     openai_model: str
+    openai_embedding_model: str
     model_timeout_seconds: float
     model_price_input_usd: Decimal  # per million tokens, which makes it millionths of a dollar per token
     model_price_output_usd: Decimal
@@ -239,7 +249,7 @@ class ModelWriter:
 
     async def write(self, request: WriteRequest) -> Written:
         answer = await self._ask(request)
-        page, reasons = page_in(answer.text, request.turn.direction.angle)
+        page, reasons = content_in(answer.text, request)
         if page is None:
             raise self._unusable(answer, reasons, "The page came back unusable")
         return Written(content=page, usage=answer.usage)
@@ -411,7 +421,9 @@ def _refused(words: object) -> str:
 
 
 def _shape(request: Request) -> tuple[str, type[BaseModel]]:
-    return ("page", PageContent) if isinstance(request, WriteRequest) else ("plan", Plan)
+    if isinstance(request, PlanRequest):
+        return "plan", Plan
+    return ("page", PageContent) if request.original is None else ("patch", Rewrite)
 
 
 def _characters(request: Request) -> int:
@@ -423,6 +435,90 @@ def _tokens(counted: object, estimate: int) -> int:
     """Return the server's count; where it gives none or nonsense, the estimate, so that a budget still holds."""
     is_count = isinstance(counted, int) and 0 <= counted <= MOST_TOKENS_BELIEVED
     return counted if isinstance(counted, int) and is_count else estimate
+
+
+# Meanings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    vectors: list[list[float]]  # one for each text, all of one length
+    usage: Usage
+
+
+def embedder_for(environment: ModelSettings) -> "ModelEmbedder | None":
+    """Return the client of the server's embeddings, if there is a server and a model for them is named."""
+    has_server = environment.openai_api_key or environment.openai_base_url
+    if not has_server or not environment.openai_embedding_model:
+        return None
+    price = environment.model_prices.get(environment.openai_embedding_model)
+    return ModelEmbedder(
+        api_key=environment.openai_api_key or KEY_FOR_KEYLESS_SERVERS,
+        base_url=environment.openai_base_url or OPENAI_URL,
+        model=environment.openai_embedding_model,
+        timeout_seconds=min(environment.model_timeout_seconds, LONGEST_EMBEDDING_SECONDS),
+        price_usd=price.input if price else environment.model_price_input_usd,
+    )
+
+
+LONGEST_EMBEDDING_SECONDS = 10.0  # pages wait for it, and there is another way to compare them
+MOST_DIMENSIONS = 10_000
+
+
+class ModelEmbedder:
+    """Asks the server what texts mean: POST /embeddings. Whoever asks has another way when it fails."""
+
+    def __init__(self, *, api_key: str, base_url: str, model: str, timeout_seconds: float, price_usd: Decimal) -> None:
+        self.name = model
+        self._api_key = api_key
+        self._base_url = base_url
+        self._timeout_seconds = timeout_seconds
+        self._price_usd = price_usd  # per million tokens
+        trusted()
+
+    def __repr__(self) -> str:
+        return f"ModelEmbedder(model={self.name!r})"
+
+    def most_cost_micro_usd(self, texts: Sequence[str]) -> int:
+        return self._cost(sum(map(len, texts)) // FEWEST_CHARACTERS_PER_TOKEN + len(texts))
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Return a vector for each text, in order; raise an LLMError."""
+        lost = Usage(model=self.name, cost_micro_usd=self.most_cost_micro_usd(texts), is_lost=True)
+        bounds: Bounds | None = None
+        try:
+            async with bounded(seconds=self._timeout_seconds, most_bytes=MOST_ANSWER_BYTES) as bounds:
+                client = openai.AsyncOpenAI(
+                    api_key=self._api_key, base_url=self._base_url, http_client=bounds.client, max_retries=1
+                )
+                # As numbers: the packed form that the SDK would ask for is not known to every server.
+                made = await client.embeddings.create(model=self.name, input=list(texts), encoding_format="float")
+        except openai.APIStatusError as error:
+            raise LLMUnavailable(f"The server gave no embeddings (HTTP {error.status_code}).") from None
+        except (OutOfTime, openai.APIConnectionError):
+            usage = lost if bounds and bounds.is_open else NOTHING_USED
+            raise LLMUnavailable("The server gave no embeddings in time.", usage=usage) from None
+        except (TooLarge, ValueError):
+            raise LLMBadOutput("The server's embeddings cannot be read.", usage=lost) from None
+        return self._read(made, texts)
+
+    def _read(self, made: object, texts: Sequence[str]) -> Embedded:
+        """Take the vectors out of an answer whose shape the SDK does not check."""
+        tokens = _tokens(getattr(getattr(made, "usage", None), "prompt_tokens", None), sum(map(len, texts)) // 2)
+        usage = Usage(model=self.name, prompt_tokens=tokens, cost_micro_usd=self._cost(tokens))
+        rows = getattr(made, "data", None)
+        vectors = [getattr(row, "embedding", None) for row in rows] if isinstance(rows, list) else []
+        sizes = {len(vector) for vector in vectors if isinstance(vector, list)}
+        are_numbers = all(
+            isinstance(vector, list) and all(isinstance(one, float | int) and math.isfinite(one) for one in vector)
+            for vector in vectors
+        )
+        if len(vectors) != len(texts) or len(sizes) != 1 or not 0 < max(sizes) <= MOST_DIMENSIONS or not are_numbers:
+            raise LLMBadOutput("The server's embeddings are no vectors of one length.", usage=usage)
+        return Embedded(vectors=[list(map(float, vector or [])) for vector in vectors], usage=usage)
+
+    def _cost(self, tokens: int) -> int:
+        return math.ceil(tokens * self._price_usd)
 
 
 # What an answer holds
@@ -476,6 +572,18 @@ def found_in[Shape: BaseModel](
 def page_in(text: str, angle: str) -> tuple[PageContent | None, Reasons]:
     """Return the page in an answer. The angle is the direction's, so that pages of one angle can be compared."""
     return found_in(text, PageContent, {"angle": angle})
+
+
+def content_in(text: str, request: WriteRequest) -> tuple[PageContent | PatchContent | None, Reasons]:
+    """Return the page in an answer, or the patch where today's page was to be rewritten, or what is wrong with it."""
+    angle = request.turn.direction.angle
+    if request.original is None:
+        return page_in(text, angle)
+    rewrite, reasons = found_in(text, Rewrite)
+    if rewrite is None:
+        return None, reasons
+    patch, faults = patched(request.original, rewrite, angle)
+    return patch, Reasons(told=faults[:MOST_FAULTS_QUOTED], is_off_schema=False)
 
 
 LIMITS = frozenset(

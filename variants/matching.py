@@ -37,12 +37,17 @@ SHORTEST_STEM = 3
 
 def unmasked(text: str) -> str:
     """Return `text` with look-alike letters, ligatures and invisible characters replaced by what a reader sees."""
+    seen = text if text.isascii() else _seen(text)  # Optimization: most are, and have nothing to replace
+    return SPACED_LETTERS.sub(lambda found: re.sub(r"[\s.*_/|·~-]", "", found[0]), seen)
+
+
+def _seen(text: str) -> str:
     normal = unicodedata.normalize("NFKC", text)
     seen = "".join(character for character in normal if unicodedata.category(character) != "Cf")
     if not seen.isascii() and re.search(r"[A-Za-z]", seen):
         # A text wholly in another script has no masked Latin words, and its own letters must stay themselves.
-        seen = seen.translate(LOOK_ALIKES)
-    return SPACED_LETTERS.sub(lambda found: re.sub(r"[\s.*_/|·~-]", "", found[0]), seen)
+        return seen.translate(LOOK_ALIKES)
+    return seen
 
 
 @lru_cache(maxsize=4096)
@@ -53,6 +58,7 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(word.removesuffix("'s") for word in WORD.findall(plain))
 
 
+@lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """Return an English word without its inflection: guarantees, guaranteed, guaranteeing become "guarant".
 

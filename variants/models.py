@@ -29,9 +29,39 @@ class Brand(models.Model):
     legal_footer = models.CharField(max_length=400, blank=True, help_text="Shown at the foot of every page.")
     privacy_url = models.URLField(blank=True, help_text="Where your privacy policy stands.")
     logo = models.ForeignKey("variants.Image", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    four_eyes = models.BooleanField(
+        "four eyes",
+        default=False,
+        help_text="Whoever wrote or last changed a page must not approve it, nor start an experiment they set up.",
+    )
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def asks_four_eyes(self) -> bool:
+        """Whether two people have to agree on what goes live: this brand says so, or the house does for all."""
+        return self.four_eyes or bool(settings.FOUR_EYES)
+
+
+class Lesson(models.Model):
+    """What an experiment taught about a brand’s pages: carried into its next ones, where the writer is told of it."""
+
+    brand = models.ForeignKey(Brand, on_delete=models.CASCADE, related_name="lessons")
+    text = models.CharField(max_length=400, help_text="What was learnt, in a sentence, with its numbers.")
+    source = models.CharField(max_length=160, blank=True, help_text="Where it was learnt.")
+    is_used = models.BooleanField(default=True, help_text="Tell the writer of new pages.")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["brand", "text"], name="lesson_once_per_brand"),
+        ]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class Image(models.Model):
@@ -111,18 +141,38 @@ class Brief(models.Model):
         self.call_to_action_url = call_to_action["url"] or ""
 
 
+class BriefDraft(models.Model):
+    """A brief that is still being written: what its form holds, whether or not that makes sense yet."""
+
+    # The brief that it changes; without one it becomes a new brief, and an experiment that grows from it.
+    brief = models.OneToOneField(Brief, null=True, on_delete=models.CASCADE, related_name="draft")
+    values = models.JSONField(default=dict)  # {name of a field of the form: what was typed}
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    saved_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return str(self.values.get("name") or "A brief without a name yet")
+
+
 class Nursery(models.Model):
     """The variants grown for one purpose from one brief, whether they are live or wait their turn."""
 
     brief = models.ForeignKey(Brief, on_delete=models.PROTECT, related_name="nurseries")
     # What all its generations together may cost, and what of that is spent or set aside is in ModelCall.
     budget_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
+    # What breeding may spend of that in a day (UTC).
+    breeding_micro_usd_per_day = models.PositiveBigIntegerField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "nurseries"
 
     def __str__(self) -> str:
         return f"nursery {self.pk} of {self.brief}"
+
+    def next_direction(self) -> int:
+        """Return the number of the next direction: they take turns in the order in which they came."""
+        last: int | None = self.directions.aggregate(last=models.Max("number"))["last"]
+        return (last or 0) + 1
 
 
 class Direction(models.Model):
@@ -211,6 +261,36 @@ class Generation(models.Model):
         return self.status == self.Status.CANCELLED and self.finished_at is None
 
 
+class Operator(models.TextChoices):
+    """How a variant came from others."""
+
+    CROSSOVER = "crossover", "crossed from two pages"
+    MUTATION = "mutation", "one part written anew"
+    FRESH = "fresh", "a fresh idea"
+    EDIT = "edit", "edited by hand"
+
+
+class Breeding(models.Model):
+    """How a generation was bred: by which operator, from which variants, in which round, and why.
+
+    A round asks for a few children, each in a generation of its own: it has one operator, and its cost is known.
+    """
+
+    generation = models.OneToOneField(Generation, on_delete=models.CASCADE, related_name="breeding")
+    round = models.PositiveIntegerField()  # 1, 2, 3 … within the nursery
+    operator = models.CharField(max_length=9, choices=Operator.choices)
+    parents = models.ManyToManyField("variants.Variant", blank=True, related_name="+")
+    gene = models.CharField(max_length=40, blank=True)  # the one that a mutation writes anew
+    direction = models.ForeignKey(Direction, null=True, on_delete=models.SET_NULL, related_name="+")  # of a fresh idea
+    told = models.JSONField(default=dict)  # what had worked and what had not, as the writer is told it
+    reason = models.CharField(max_length=300)
+    # When its child was approved, or left for a person to look at; None until somebody has seen to it.
+    settled_at = models.DateTimeField(null=True, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.get_operator_display()}, round {self.round}"
+
+
 class ModelCall(models.Model):
     """One request to the language model: what it was for and what it cost. The ledger that budgets are held by.
 
@@ -222,6 +302,7 @@ class ModelCall(models.Model):
         PLAN = "plan", "propose directions"
         PAGE = "page", "write a page"
         REPAIR = "repair", "put a page right"
+        COMPARE = "embed", "compare a page with the others"
 
     class Outcome(models.TextChoices):
         UNDER_WAY = "under way"
@@ -305,10 +386,12 @@ class Variant(models.Model):
     model = models.CharField(max_length=100, blank=True)  # what wrote it, as the server names it
     prompt_version = models.CharField(max_length=20, blank=True)
     parents = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="children")
+    operator = models.CharField(max_length=9, choices=Operator.choices, blank=True, default="", editable=False)
     findings = models.JSONField(default=list, blank=True)
     # The claims ledger: gates.Trace as JSON, one for each figure, promise, name … and what in the brief covers it.
     traces = models.JSONField(default=list, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    edited_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     reviewed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     reviewed_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -337,6 +420,50 @@ class Variant(models.Model):
         return PatchContent.model_validate(self.content) if is_patch(self.content) else None
 
     @property
+    def typed(self) -> PageContent | PatchContent:
+        """The content as a typed value, whichever kind it is."""
+        return self.patch or self.page
+
+    @property
     def genes(self) -> dict[str, str]:
         patch = self.patch
         return genes(self.page) if patch is None else genes_of(patch)
+
+
+class PageCheck(models.Model):
+    """What looking at a variant's page as visitors get it found, and of which page that is true."""
+
+    class Outcome(models.TextChoices):
+        UNDER_WAY = "under way", "is being looked at"
+        BROWSER = "browser", "looked at in a browser"
+        BYTES = "bytes", "looked at without a browser"
+        FAILED = "failed", "could not be looked at"
+
+    variant = models.OneToOneField(Variant, on_delete=models.CASCADE, related_name="page_check")
+    outcome = models.CharField(max_length=9, choices=Outcome.choices, default=Outcome.UNDER_WAY)
+    sha256 = models.CharField(max_length=64, blank=True)  # of all that the outcome is true of: pages, links, goals
+    tries = models.PositiveSmallIntegerField(default=0)  # times a worker took it up without coming to an end
+    taken_at = models.DateTimeField()  # when a worker last took it up
+    looked_at = models.DateTimeField(null=True)  # when the page was last known to be as the outcome says
+    seconds = models.FloatField(default=0.0)  # that the look took
+
+    def __str__(self) -> str:
+        return f"{self.variant}: {self.get_outcome_display()}"
+
+
+class Picture(models.Model):
+    """The first screen of a variant's page at one width, as its last look in a browser saw it."""
+
+    variant = models.ForeignKey(Variant, on_delete=models.CASCADE, related_name="pictures")
+    width = models.PositiveSmallIntegerField()  # pixels
+    height = models.PositiveSmallIntegerField()
+    sha256 = models.CharField(max_length=64)
+    data = models.BinaryField()  # WebP
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["variant", "width"], name="picture_of_a_width_once_per_variant"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.variant} at {self.width} pixels"

@@ -19,6 +19,7 @@ and layout are left out on purpose: on labelled pages they told paraphrases from
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,8 @@ from numpy.typing import NDArray
 from variants.brief import BriefSpec
 from variants.content import FAQ, Benefits, HowItWorks, PageContent, Pricing, Proof, Section
 from variants.meaning import Vector, unit, vector_of
+from variants.outline import PageText, TextKind
+from variants.patches import LONGEST_TEXT, PatchContent, below_heading, heading_of
 
 type Floats = NDArray[np.float32]
 
@@ -47,7 +50,9 @@ SAME_WORDS_LIMIT: Final = 0.8
 PAGES_FOR_BRIEF: Final = 4.0
 HELD_BY_BRIEF: Final = 0.8
 
-HEADLINE, OFFER, PROMISE, PROOF, WHOLE = range(5)
+GENES: Final = 5
+HEADLINE, OFFER, PROMISE, PROOF, WHOLE = range(GENES)
+PRINTS_KEPT: Final = 2_000  # about 6 kB each
 
 
 def limit_for(pages: int) -> float:
@@ -72,15 +77,50 @@ class Match:
     is_repeat: bool
 
 
+type Told = tuple[str, ...]  # what a fingerprint is made of: a text for each gene, then the points of the proof
+
+
+def told(content: PageContent) -> Told:
+    points = tuple(point for section in content.sections for point in _points(section))
+    return _told(content.hero.headline, content.hero.subheadline, points)
+
+
+def told_by_patch(patch: PatchContent, page: Iterable[PageText]) -> Told:
+    """Return what an imported page says as a patch words it: the texts that it changes, by what they are.
+
+    Its heading and the text below stand for the promise, changed or not; what else it changes is the proof. Texts that
+    stay are left out: all patches of a page share them.
+    """
+    texts = list(page)
+    lead = [heading_of(texts), below_heading(texts)]
+    promise = [patch.texts.get(text.id, text.text)[:LONGEST_TEXT] if text else "" for text in lead]
+    rest = [text for text in texts if text not in lead and text.kind not in UNSEEN]
+    changed = tuple(patch.texts[text.id] for text in rest if text.id in patch.texts)
+    return _told(promise[0] or patch.headline, promise[1], changed)
+
+
+UNSEEN: Final[tuple[TextKind, ...]] = ("browser title", "description", "button")  # of no use, as in pages
+
+
+def _told(headline: str, offer: str, points: tuple[str, ...]) -> Told:
+    promise, proof = f"{headline} {offer}", " ".join(points)
+    return (headline, offer, promise, proof, f"{promise} {proof}", *(points or ("",)))
+
+
 def fingerprint(content: PageContent) -> Fingerprint:
-    headline, offer = content.hero.headline, content.hero.subheadline
-    points = [point for section in content.sections for point in _points(section)]
-    promise = f"{headline} {offer}"
-    proof = " ".join(points)
-    return Fingerprint(
-        genes=np.stack([vector_of(text) for text in (headline, offer, promise, proof, f"{promise} {proof}")]),
-        points=np.stack([vector_of(point) for point in points or [""]]),
-    )
+    return fingerprint_of(told(content))
+
+
+# Optimization: the map of a set is drawn whenever its screen opens, and most of its pages are the same as before.
+@lru_cache(maxsize=PRINTS_KEPT)
+def fingerprint_of(texts: Told) -> Fingerprint:
+    """Return the fingerprint by the shipped word vectors."""
+    return fingerprint_from(np.stack([vector_of(text) for text in texts]))
+
+
+def fingerprint_from(vectors: Vector) -> Fingerprint:
+    """Return the fingerprint of texts whose meaning somebody else worked out: a row for each of what was `told`."""
+    return Fingerprint(genes=vectors[:GENES], points=vectors[GENES:])
 
 
 def _points(section: Section) -> list[str]:
@@ -104,17 +144,28 @@ class PageSet:
     """Pages to compare others with, in the order they came."""
 
     def __init__(
-        self, prints: Iterable[Fingerprint] = (), *, about: Vector | None = None, limit: float = DUPLICATE_LIMIT
+        self,
+        prints: Iterable[Fingerprint] = (),
+        *,
+        about: Vector | None = None,
+        limit: float = DUPLICATE_LIMIT,
+        rises: bool = True,
     ) -> None:
         self._prints = list(prints)
         self._about = about
         self._limit = limit
+        self._rises = rises  # with the number of pages: measured for the shipped word vectors alone
 
     def __len__(self) -> int:
         return len(self._prints)
 
     def add(self, print_: Fingerprint) -> None:
         self._prints.append(print_)
+
+    def likeness_of(self, print_: Fingerprint) -> float:
+        """Return how like the page most like it another is; less than any likeness when there is none yet."""
+        nearest = self.nearest(print_)
+        return -2.0 if nearest is None else nearest.likeness
 
     def nearest(self, print_: Fingerprint) -> Match | None:
         """Return the page most like this one; None when there is none yet."""
@@ -123,7 +174,7 @@ class PageSet:
         likeness = _rows([print_, *self._prints], self._about, first=1)[0, 1:]
         position = int(likeness.argmax())
         likeness_there = float(likeness[position])
-        limit = max(self._limit, limit_for(len(self._prints) + 1))
+        limit = max(self._limit, limit_for(len(self._prints) + 1)) if self._rises else self._limit
         return Match(position=position, likeness=likeness_there, is_repeat=likeness_there >= limit)
 
 
@@ -171,7 +222,11 @@ def _pointwise(points: Vector, sizes: NDArray[np.int64], first: int) -> Floats:
 
 def about(brief: BriefSpec) -> Vector:
     """Return what all pages of a brief are about."""
-    return vector_of(" ".join([brief.product, brief.audience, brief.offer, *(fact.text for fact in brief.facts)]))
+    return vector_of(told_by_brief(brief))
+
+
+def told_by_brief(brief: BriefSpec) -> str:
+    return " ".join([brief.product, brief.audience, brief.offer, *(fact.text for fact in brief.facts)])
 
 
 def groups(alike: Floats, *, limit: float = DUPLICATE_LIMIT) -> list[int]:

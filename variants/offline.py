@@ -16,7 +16,8 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from functools import cache, lru_cache
+from itertools import combinations, zip_longest
 
 from variants.brief import BriefSpec
 from variants.content import (
@@ -37,8 +38,28 @@ from variants.content import (
     texts,
 )
 from variants.directions import APPROACHES, DEFAULT_ANGLES, DirectionSpec, Turn
+from variants.formulas import (
+    BENEFIT_TITLES,
+    CLOSING_TITLES,
+    DENIAL,
+    DENIAL_HEADLINES,
+    EYEBROWS,
+    FACT_HEADLINES,
+    FAQ_TITLES,
+    FORM_TITLES,
+    FRAMINGS,
+    NAME_HEADLINES,
+    OFFER_HEADLINES,
+    ORDERS,
+    PROOF_TITLES,
+    REQUEST_HEADLINES,
+    STATEMENT_HEADLINES,
+    STEP_TITLES,
+    WORD_HEADLINES,
+    Framing,
+)
 from variants.gates import is_forbidden
-from variants.matching import contains, words_of
+from variants.matching import contains, says, words_of
 from variants.wording import (
     GENERAL,
     LOWERABLE,
@@ -47,6 +68,7 @@ from variants.wording import (
     clipped,
     figure_in,
     head_clause,
+    is_by_period,
     is_request,
     is_statement,
     lower_first,
@@ -66,115 +88,9 @@ HEADLINE, SUBHEADLINE, TITLE, TEXT, LABEL = 90, 240, 60, 240, 90
 QUESTION, ANSWER, BROWSER_TITLE, DESCRIPTION, EYEBROW, NOTE, FORM_NOTE = 140, 600, 70, 160, 60, 120, 160
 PART = 240  # of a direction
 FEWEST_BENEFITS, MOST_BENEFITS, MOST_FIGURES = 2, 6, 4
-
-# Headlines that hold an angle. {a} is the angle as a phrase within a sentence, {A} the same at a sentence's start,
-# {p} the product's name. What asks ("find any letter") needs other sentences than what names ("peace of mind") and
-# than what states ("your papers stay on your server").
-REQUEST_HEADLINES = {
-    "promise": ("{A}.", "{A} with {p}", "{p}: {a}", "A calmer way to {a}"),
-    "problem": ("Why is it still so hard to {a}?", "Is it too much to ask to {a}?", "It should not be hard to {a}"),
-    "bridge": ("Today as always. Tomorrow: {a}.", "One step away: {a}", "Picture a week in which you {a}"),
-    "question": ("What if you could {a}?", "Would you like to {a}?", "Ready to {a}?"),
-    "proof": ("{A}: the facts", "What it takes to {a}", "{A}? See for yourself."),
-    "features": ("How {p} helps you {a}", "{A}: this is how", "Everything here helps you {a}"),
-    "objection": ("{A}? Fair questions, straight answers.", "{A}: where is the catch?", "{A}. Doubts welcome."),
-    "offer": ("{A}. Start here.", "Want to {a}? Begin here.", "Your first step to {a}"),
-}  # fmt: skip
-NAME_HEADLINES = {
-    "promise": ("{A}.", "{A}, with {p}", "{p}: {a}", "{p} is for this: {a}"),
-    "problem": ("{A}: too much to ask?", "What is missing from your week? {A}.", "{A}: when did you last have it?"),
-    "bridge": ("Today as always. Tomorrow: {a}.", "One step away: {a}", "Picture it: {a}"),
-    "question": ("{A}: what would it change for you?", "Looking for {a}?", "What does {p} give you? {A}."),
-    "proof": ("{A}: the facts", "{A}? See for yourself.", "The facts behind it: {a}"),
-    "features": ("{A}: this is how", "{A}, piece by piece", "What is in it for you: {a}"),
-    "objection": ("{A}: where is the catch?", "{A}? Fair questions, straight answers.", "{A}. Doubts welcome."),
-    "offer": ("{A}. Start here.", "{A} starts here", "The first step: {a}"),
-}  # fmt: skip
-STATEMENT_HEADLINES = {
-    "promise": ("{A}.", "With {p}, {a}", "{p}: {a}", "{A}. That is the idea."),
-    "problem": ("What if, from now on, {a}?", "Too good to be true? {A}.", "{A}. One worry less."),
-    "bridge": ("Today as always. Tomorrow, {a}.", "Picture it: {a}", "One step away: {a}"),
-    "question": ("Imagine: {a}.", "Did you know? {A}.", "What would change for you? {A}."),
-    "proof": ("{A}: the facts", "{A}. See for yourself.", "{A}, and here is why"),
-    "features": ("{A}: this is how", "{A}, feature by feature", "What stands behind it: {a}"),
-    "objection": ("{A}. Where is the catch?", "{A}? Fair questions, straight answers.", "{A}. Doubts welcome."),
-    "offer": ("{A}. Start here.", "{A}. Here is the offer.", "The first step, and {a}"),
-}  # fmt: skip
-# For one word, of which nobody knows whether it is a noun, an adjective or a verb ("Speed", "Calm", "Relax").
-WORD_HEADLINES = {
-    "promise": ("{A}.", "{p}: {a}", "{A}. That is the idea."),
-    "problem": ("{A}, for a change", "{A}, at last", "{A}, after all"),
-    "bridge": ("{A}, from here on", "Today as always. Tomorrow: {a}.", "Next stop: {a}"),
-    "question": ("In one word? {A}.", "What does {p} stand for? {A}.", "What is the idea? {A}."),
-    "proof": ("{A}: the facts", "{A}? See for yourself.", "{A}, and the facts behind it"),
-    "features": ("{A}: this is how", "{A}, piece by piece", "{A}, and what goes into it"),
-    "objection": ("{A}: where is the catch?", "{A}? Fair questions, straight answers.", "{A}. Doubts welcome."),
-    "offer": ("{A}. Start here.", "{A} starts here", "{A}: begin here"),
-}  # fmt: skip
-# For what is denied ("Never lose a note", "No more paper", "Nothing leaves your server"): the words stand alone.
-DENIAL_HEADLINES = {
-    "promise": ("{A}.", "{p}: {a}", "{A}. That is the idea."),
-    "problem": ("{A}. One worry less.", "One worry less: {a}", "Too good to be true? {A}."),
-    "bridge": ("Today as always. Tomorrow: {a}.", "From now on: {a}", "What changes: {a}"),
-    "question": ("How does that sound? {A}.", "What would change for you? {A}.", "What is the idea? {A}."),
-    "proof": ("{A}: the facts", "{A}. See for yourself.", "The facts behind it: {a}"),
-    "features": ("{A}: this is how", "{A}, feature by feature", "What it is all for: {a}"),
-    "objection": ("{A}. Where is the catch?", "{A}? Fair questions, straight answers.", "{A}. Doubts welcome."),
-    "offer": ("{A}. Start here.", "{A}. Here is the offer.", "{A}: begin here"),
-}  # fmt: skip
-DENIAL = re.compile(r"(?:never|no|not|none|nothing|nobody|without|do(?:n['’]t| not))\b(?!-)", re.IGNORECASE)
-# Headlines that hold a fact of the brief ({W}, or {w} inside a sentence); the angle then stands above them.
-FACT_HEADLINES = {
-    "promise": ("{W}.", "Good to know: {w}", "In plain words: {w}"),
-    "problem": ("{W}. One worry less.", "One worry less: {w}", "The way out: {w}"),
-    "bridge": ("{W}. From today on.", "From now on: {w}", "What changes: {w}"),
-    "question": ("Did you know? {W}.", "What would it mean to you? {W}.", "{W}. What would you do with it?"),
-    "proof": ("{W}.", "A fact to start with: {w}", "{W}. Check it yourself."),
-    "features": ("{W}. And more.", "To begin with: {w}", "What it does: {w}"),
-    "objection": ("In doubt? {W}.", "For the sceptical: {w}", "{W}. Ask us the rest."),
-    "offer": ("{W}. Start here.", "{W}. Yours to try.", "Begin with this: {w}"),
-}
-OFFER_HEADLINES = ("{W}.", "Here is the offer: {w}", "{W}. Shall we begin?")
-
-EYEBROWS = {
-    "promise": ("{p}", "For {audience}"),
-    "problem": ("Sounds familiar?", "For {audience}"),
-    "bridge": ("Before and after", "For {audience}"),
-    "question": ("A fair question", "For {audience}"),
-    "proof": ("The facts", "{p}, in facts"),
-    "features": ("What it does", "{p}, feature by feature"),
-    "objection": ("Straight answers", "For {audience}"),
-    "offer": ("The offer", "For {audience}"),
-}
-BENEFIT_TITLES = {
-    "promise": ("What you get", "What stands behind it", "Why it works for you"),
-    "problem": ("The way out", "What changes", "What puts an end to it"),
-    "bridge": ("The bridge", "What carries you across", "What is different now"),
-    "question": ("The answer, in parts", "What the answer looks like", "Here is what speaks for it"),
-    "proof": ("The facts", "What you can check", "Fact by fact"),
-    "features": ("What it does, and what you get", "Feature by feature", "Take a closer look"),
-    "objection": ("What speaks for it", "Reasons, not slogans", "What settles it"),
-    "offer": ("What is behind the offer", "What you are getting", "In short"),
-}
-FAQ_TITLES = ("Fair questions", "Questions people ask", "What you may be wondering", "Before you decide",
-              "Straight answers")  # fmt: skip
-STEP_TITLES = ("How to start", "What happens next", "From here to there", "Your next steps")
-PROOF_TITLES = ("In figures", "The numbers we can stand behind", "At a glance")
-CLOSING_TITLES = ("Have you seen enough?", "Your turn", "Ready when you are", "The next step is a small one",
-                  "Take a look for yourself")  # fmt: skip
-FORM_TITLES = ("Shall we begin?", "Start here", "Tell us where to reach you", "Your next step", "Let us get going")
-
-# Orders of the middle of a page, by approach; a part for which the brief has no material is left out.
-ORDERS = {
-    "promise": ("benefits steps faq", "benefits faq", "proof benefits steps", "steps benefits"),
-    "problem": ("steps benefits faq", "benefits proof faq", "benefits steps", "faq benefits"),
-    "bridge": ("steps benefits", "steps proof benefits", "steps faq benefits", "benefits steps proof"),
-    "question": ("faq benefits steps", "faq proof benefits", "benefits faq steps", "faq steps benefits"),
-    "proof": ("proof benefits faq", "proof benefits steps", "benefits proof", "proof faq steps benefits"),
-    "features": ("benefits steps", "benefits proof faq", "benefits faq steps", "steps benefits proof faq"),
-    "objection": ("faq benefits", "faq proof benefits steps", "faq steps benefits", "benefits faq proof"),
-    "offer": ("benefits", "steps benefits", "proof benefits", "benefits steps faq"),
-}
+CASE_SIZES = (1, 2, 3)  # facts on a page
+FEWEST_QUESTIONS = 2
+FEWEST_STEPS = 2
 
 
 def speaks(language: str) -> bool:
@@ -212,9 +128,25 @@ class Material:
 
     def choose(self, options: Sequence[str], what: str) -> str:
         """Return one of `options` that says nothing forbidden: each lap another, from a start the brief decides."""
-        allowed = [option for option in options if not is_forbidden(option, self.brief)] or list(options)
+        allowed = [option for option in options if not _is_forbidden(option, self.brief)] or list(options)
         start = stable_hash(f"{self.brief.product}|{self.angle}|{self.turn.approach.name}|{what}")
         return allowed[(start + self.lap) % len(allowed)]
+
+    @property
+    def opens_with_framing(self) -> bool:
+        """Whether the framing's line is the headline; the angle then stands above it."""
+        return self.is_english and self.says_angle and self.turn.round % 3 == 2  # noqa: PLR2004 - one in three
+
+    @property
+    def goes_on_with_framing(self) -> bool:
+        """Whether the framing's line stands below the headline."""
+        return self.is_english and self.turn.round % 3 == 0
+
+    @property
+    def framing(self) -> Framing:
+        """The light in which this page shows its facts: another each time its direction or its approach comes back."""
+        allowed = [framing for framing in FRAMINGS if not _is_forbidden(framing.words, self.brief)] or list(FRAMINGS)
+        return allowed[(7 * self.turn.position + self.turn.round * 5 + self.lap) % len(allowed)]
 
     @property
     def is_on_fact(self) -> bool:
@@ -224,6 +156,16 @@ class Material:
 
     def clip(self, text: str, limit: int) -> str:
         return clipped(text, limit, english=self.is_english)
+
+
+def _is_forbidden(phrase: str, brief: BriefSpec) -> bool:
+    return bool(brief.never_say) and _says_any(phrase, tuple(brief.never_say), brief.language)
+
+
+# Optimization: the same phrases are looked at for every page.
+@lru_cache(maxsize=10_000)
+def _says_any(phrase: str, never_say: tuple[str, ...], language: str) -> bool:
+    return any(says(phrase, words, language) for words in never_say)
 
 
 def propose(brief: BriefSpec, count: int) -> list[DirectionSpec]:
@@ -299,24 +241,37 @@ def stable_hash(text: str) -> int:
 
 def _material(brief: BriefSpec, turn: Turn, brand: str) -> Material:
     known = [sentence(fact.text) for fact in brief.facts if not is_forbidden(fact.text, brief)]
-    facts = known or sentences(brief.product)
-    # Scattered rather than counted through: steps of one size fall in with the turns of angles and approaches.
-    first = stable_hash(f"fact|{turn.index}") % len(facts)
     return Material(
         brief=brief,
         turn=turn,
         product=product_name(brief, brand),
         audience=audience_phrase(brief.audience, EYEBROW - len("For ")) or "",
-        facts=_with_proof([*facts[first:], *facts[:first]], turn),
+        facts=_case(known or sentences(brief.product), turn),
     )
 
 
-def _with_proof(facts: list[str], turn: Turn) -> tuple[str, ...]:
-    """Put the direction's own proof first, every other time: a set of pages that all open alike tells little."""
+def _case(facts: Sequence[str], turn: Turn) -> tuple[str, ...]:
+    """Return the facts that a page argues with: few, and others than its neighbours'.
+
+    A page that shows every fact says what every other such page says, whatever order they are in.
+    """
+    cases = _cases(len(facts))
+    case = cases[(turn.index + turn.index // len(cases)) % len(cases)]
+    chosen = [facts[place] for place in case]
+    # Every other time the direction's own proof leads: a set of pages that all open alike tells little.
     proof = turn.direction.proof
-    if proof not in facts or turn.round % 2:
-        return tuple(facts)
-    return (proof, *(fact for fact in facts if fact != proof))
+    if proof is None or proof not in facts or turn.round % 2:
+        return tuple(chosen)
+    return (proof, *[fact for fact in chosen if fact != proof][: max(1, len(chosen) - 1)])
+
+
+@cache
+def _cases(facts: int) -> list[tuple[int, ...]]:
+    """Return the choices of facts, each in an order of its own, scattered: neighbours share as little as may be."""
+    sizes = [size for size in CASE_SIZES if size <= facts] or [facts]
+    chosen = [case for size in sizes for case in combinations(range(facts), size)]
+    scattered = sorted(chosen, key=lambda case: stable_hash(f"case|{case}"))
+    return [(*case[turn % len(case) :], *case[: turn % len(case)]) for turn, case in enumerate(scattered)]
 
 
 # The hero
@@ -335,10 +290,24 @@ def _hero(material: Material, images: Sequence[str]) -> Hero:
     )
 
 
-def _headline(material: Material) -> str:
+def lead(brief: BriefSpec, turn: Turn, *, brand: str, headline: int, text: int) -> tuple[str, str]:
+    """Return a headline and the text below it of at most so many characters, for a page that has its own sections."""
+    material = _material(brief, turn, brand)
+    said = _headline(material, headline)
+    return said, _subheadline(material, said, text)
+
+
+def _headline(material: Material, limit: int = HEADLINE) -> str:
+    if material.opens_with_framing and len(material.framing.line) <= limit:
+        return material.framing.line
     options = _headlines(material) if material.is_english else _foreign_headlines(material)
-    fitting = [option for option in options if len(option) <= HEADLINE]
-    return material.choose(fitting, "headline") if fitting else material.clip(material.brief.offer, HEADLINE)
+    fitting = [option for option in options if len(option) <= limit]
+    if fitting:
+        return material.choose(fitting, "headline")
+    own = [upper_first(without_stop(material.angle))] if material.says_angle else []
+    clauses = [title_clause(fact, limit, material.product) for fact in material.facts] if material.is_english else []
+    short = (option for option in [*own, *clauses, material.product] if option and len(option) <= limit)
+    return next(short, material.clip(material.brief.offer, limit))
 
 
 def _foreign_headlines(material: Material) -> list[str]:
@@ -398,13 +367,13 @@ def _eyebrow(material: Material, headline: str) -> str | None:
     return material.choose(fitting, "eyebrow") if fitting else None
 
 
-def _subheadline(material: Material, headline: str) -> str:
+def _subheadline(material: Material, headline: str, limit: int = SUBHEADLINE) -> str:
     """Return one or two whole sentences of the brief that the headline does not say already."""
     product, offer = sentences(material.brief.product)[0], sentence(material.brief.offer)
     first, second = (*material.facts, *material.facts)[:2]
     pairs = {
         "promise": (product, first), "problem": (first, product), "bridge": (second, offer),
-        "question": (first, second), "proof": (second, product), "features": (product, second),
+        "question": (first, second), "proof": (second, first), "features": (second, product),
         "objection": (first, offer), "offer": (offer, first),
     }  # fmt: skip
     lead, follow = pairs[material.turn.approach.name]
@@ -413,9 +382,14 @@ def _subheadline(material: Material, headline: str) -> str:
         candidates = [named(text, material.product) for text in candidates]
         if POINTS_BACK.search(candidates[0]):
             candidates = [product, *candidates]
+        line = material.framing.line
+        if material.goes_on_with_framing and not (headline.endswith("?") and line.endswith("?")):
+            candidates = [line, *candidates]
     fresh = [text for text in [*candidates, product, offer] if _adds_to(text, headline)] or [product]
     both = f"{fresh[0]} {fresh[1]}" if len(fresh) > 1 and fresh[0] != fresh[1] else fresh[0]
-    return both if len(both) <= SUBHEADLINE else material.clip(fresh[0], SUBHEADLINE)
+    if len(both) <= limit:
+        return both
+    return next((text for text in fresh if len(text) <= limit), material.clip(fresh[0], limit))
 
 
 SAME_WORDS = 0.7  # share of the shorter text's words from which it says nothing new beside the longer one
@@ -430,14 +404,16 @@ def _adds_to(text: str, headline: str) -> bool:
 
 
 def _english_sections(material: Material) -> list[Section]:
+    order = material.choose(ORDERS[material.turn.approach.name], "order").split()
+    shown, asked = _shared(material.facts, order)
     parts: dict[str, Section | None] = {
-        "benefits": _benefits(material),
+        "benefits": _benefits(material, shown),
+        "frame": _frame(material),
         "steps": _steps(material),
-        "faq": _faq(material),
+        "faq": _faq(material, asked),
         "proof": _proof(material),
     }
-    order = material.choose(ORDERS[material.turn.approach.name], "order").split()
-    middle = [part for name in order if (part := parts[name]) is not None]
+    middle = [part for name in order if (part := parts[name]) is not None] or [_faq(material, material.facts)]
     # The steps end in the offer already.
     closing = _closing(material, offer="" if "steps" in order else sentence(material.brief.offer))
     if material.turn.approach.name == "offer" and isinstance(closing, FormSection):
@@ -445,12 +421,19 @@ def _english_sections(material: Material) -> list[Section]:
     return [*middle, closing]
 
 
-def _benefits(material: Material) -> Benefits | None:
-    size = min(3 + material.turn.index % 4, MOST_BENEFITS, len(material.facts))
-    if size < FEWEST_BENEFITS:
+def _shared(facts: Sequence[str], order: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the facts for benefits and those for questions: no page says the same twice."""
+    if "faq" not in order or len(facts) <= FEWEST_BENEFITS:
+        return facts, facts
+    kept = max(FEWEST_BENEFITS, (len(facts) + 1) // 2)
+    return (facts[:kept], facts[kept:]) if "benefits" in order else ((), facts)
+
+
+def _benefits(material: Material, facts: Sequence[str]) -> Benefits | None:
+    if len(facts) < FEWEST_BENEFITS:
         return None
     items: list[Benefit] = []
-    for fact in material.facts[:size]:
+    for fact in facts[:MOST_BENEFITS]:
         items.append(_benefit(fact, {item.title for item in items}, material))
     return Benefits(title=material.choose(BENEFIT_TITLES[material.turn.approach.name], "benefits"), items=items)
 
@@ -462,6 +445,13 @@ def _benefit(fact: str, taken: set[str], material: Material) -> Benefit:
     own = [clause] if clause and len(clause) < len(fact) * 0.6 else []
     free = [title for title in [*own, *topic.titles, *GENERAL.titles] if title not in taken]
     return Benefit(icon=topic.icon, title=free[0] if free else "And this", text=material.clip(fact, TEXT))
+
+
+def _frame(material: Material) -> HowItWorks:
+    framing = material.framing
+    turn = material.turn.index
+    steps = framing.steps if turn % 3 else framing.steps[:FEWEST_STEPS]
+    return HowItWorks(title=framing.title, steps=[Step(title=title, text=text) for title, text in steps])
 
 
 def _steps(material: Material) -> HowItWorks | None:
@@ -482,25 +472,30 @@ def _in_a_list(label: str) -> str:
     return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
-def _faq(material: Material) -> FAQ:
-    offer = material.clip(sentence(material.brief.offer), ANSWER)
-    items = [Question(question="What do I get?", answer=offer)]
-    asked = {"What do I get?"}
-    for fact in reversed(material.facts):
+def _faq(material: Material, facts: Sequence[str]) -> FAQ:
+    items: list[Question] = []
+    for fact in facts:
         question = topic_of(fact).question
-        if question not in asked and len(items) < 3 + material.turn.index % 3:
-            asked.add(question)
+        question = GENERAL.question if any(item.question == question for item in items) else question
+        if all(item.question != question for item in items):
             items.append(Question(question=question, answer=fact))
+    general = _general_questions(material)
+    fewest = FEWEST_QUESTIONS + material.turn.index % 2
+    return FAQ(title=material.choose(FAQ_TITLES, "faq"), items=[*general[: max(0, fewest - len(items))], *items])
+
+
+def _general_questions(material: Material) -> list[Question]:
     subject = material.product if material.product in material.brief.product else "this"
     product = Question(question=f"What is {subject}?", answer=material.clip(material.brief.product, ANSWER))
-    return FAQ(title=material.choose(FAQ_TITLES, "faq"), items=[product, *items])
+    offer = Question(question="What do I get?", answer=material.clip(sentence(material.brief.offer), ANSWER))
+    return [product, offer]
 
 
 def _proof(material: Material) -> Proof | None:
     figures: list[Figure] = []
     for fact in material.facts:
         value, label = figure_in(fact), title_clause(fact, LABEL, material.product)
-        if value and label and value in label and len(figures) < MOST_FIGURES:
+        if value and label and value in label and not is_by_period(value, label) and len(figures) < MOST_FIGURES:
             figures.append(Figure(value=value, label=label))
     return Proof(title=material.choose(PROOF_TITLES, "proof"), figures=figures) if figures else None
 

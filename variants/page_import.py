@@ -5,6 +5,8 @@ done by hand: the name is resolved once, every address it has must be public, an
 very addresses, so that no second answer of a name server is ever believed. It is told to nobody who asks, sends no
 cookies and no credentials, takes no proxy from the environment, and ends in time whatever the other side does.
 
+The same door lets messages out (`post`), to addresses that people have set: on the same conditions.
+
 PageNotFetched: the message says why, in words for the person who asked.
 """
 
@@ -14,7 +16,7 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -42,7 +44,11 @@ type Address = IPv4Address | IPv6Address
 
 
 class PageNotFetched(ValueError):
-    """The page could not be had, or may not be."""
+    """The page could not be had, or may not be; `reason` is why, without what to do about a page."""
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        super().__init__(f"{reason} {advice}".rstrip())
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,19 @@ class Guard:
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Whatever a server answered to one request."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    data: bytes
+
+    def all(self, name: str) -> list[str]:
+        """Return the values of a header, in the order they came."""
+        return [value for each, value in self.headers if each.lower() == name.lower()]
+
+
 _places = threading.BoundedSemaphore(AT_ONCE)
 
 
@@ -94,6 +113,44 @@ def fetch(url: str, guard: Guard | None = None) -> Fetched:
         return _fetch(url.strip(), guard, time.monotonic() + guard.seconds)
     finally:
         _places.release()
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], guard: Guard) -> int:
+    """Send a message and return the status it was answered with; redirects are not followed, answers not read.
+
+    Raise PageNotFetched.
+    """
+    until = time.monotonic() + guard.seconds
+    parts = _checked(url)
+    with _connected(parts, guard, until) as connection, _in_time(connection, until):
+        connection.putrequest("POST", _target(parts), skip_host=True, skip_accept_encoding=True)
+        own = {"Host": _named_host(parts), "Content-Length": str(len(body)), "Connection": "close"}
+        for name, value in {**headers, **own}.items():
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        with connection.getresponse() as response:
+            return response.status
+
+
+def ask(url: str, guard: Guard, *, method: str = "GET", headers: Sequence[tuple[str, str]] = ()) -> Answered:
+    """Send one request as it stands and return the answer as it comes, be it an error or a redirect.
+
+    For looking at how an address of our own pages answers. Raise PageNotFetched.
+    """
+    until = time.monotonic() + guard.seconds
+    parts = _checked(url)
+    with _connected(parts, guard, until) as connection, _in_time(connection, until):
+        connection.putrequest(method, _target(parts), skip_host=True, skip_accept_encoding=True)
+        named = {name.lower() for name, _ in headers}
+        for name, value in (*(own for own in _headers(parts) if own[0].lower() not in named), *headers):
+            connection.putheader(name, value)
+        connection.endheaders()
+        with connection.getresponse() as response:
+            return Answered(
+                status=response.status,
+                headers=tuple(response.getheaders()),
+                data=_body(response, guard.most_bytes),
+            )
 
 
 def _fetch(url: str, guard: Guard, until: float) -> Fetched:
@@ -157,11 +214,15 @@ def _target(parts: SplitResult) -> str:
     return f"{path}?{quote(parts.query, safe=SAFE_IN_TARGET)}" if parts.query else path
 
 
-def _headers(parts: SplitResult) -> list[tuple[str, str]]:
+def _named_host(parts: SplitResult) -> str:
     host = _host(parts)
     named = f"[{host}]" if ":" in host else host
+    return named if _port(parts) == WEB_PORTS[parts.scheme] else f"{named}:{_port(parts)}"
+
+
+def _headers(parts: SplitResult) -> list[tuple[str, str]]:
     return [
-        ("Host", named if _port(parts) == WEB_PORTS[parts.scheme] else f"{named}:{_port(parts)}"),
+        ("Host", _named_host(parts)),
         ("User-Agent", "Mozilla/5.0 (compatible; Greenhouse page import)"),
         ("Accept", "text/html,application/xhtml+xml"),
         ("Accept-Encoding", "gzip, identity;q=0.5"),
@@ -192,7 +253,7 @@ def _addresses(parts: SplitResult, guard: Guard, until: float) -> list[Address]:
         raise PageNotFetched(f"There is no site “{host}”, or its name servers do not answer.")
     addresses = list(dict.fromkeys(found))
     if not all(guard.may_reach(address) for address in addresses):
-        raise PageNotFetched(f"“{host}” is not on the public internet. Paste the page’s source instead.")
+        raise PageNotFetched(f"“{host}” is not on the public internet.", "Paste the page’s source instead.")
     return addresses
 
 
@@ -212,7 +273,7 @@ def _connected(parts: SplitResult, guard: Guard, until: float) -> Iterator[HTTPC
     except ssl.SSLError as error:
         raise PageNotFetched(f"“{host}” has no valid certificate, so it may be anybody.") from error
     except (OSError, HTTPException) as error:
-        raise PageNotFetched(_late(host) if time.monotonic() >= until else _broken(host)) from error
+        raise (_late(host) if time.monotonic() >= until else _broken(host)) from error
     finally:
         connection.close()
         raw.close()
@@ -228,19 +289,19 @@ def _socket(addresses: Sequence[Address], port: int, guard: Guard, until: float)
         if guard.may_reach(ip_address(str(made.getpeername()[0]))):
             return made
         made.close()
-    raise PageNotFetched("The page’s server cannot be reached.")
+    raise PageNotFetched("Its server cannot be reached.")
 
 
 def _left(until: float) -> float:
     return max(0.001, until - time.monotonic())
 
 
-def _late(host: str) -> str:
-    return f"“{host}” takes too long to send the page. Paste its source instead."
+def _late(host: str) -> PageNotFetched:
+    return PageNotFetched(f"“{host}” takes too long to answer.", "Paste the page’s source instead.")
 
 
-def _broken(host: str) -> str:
-    return f"“{host}” broke off before the page was there. Try again, or paste its source."
+def _broken(host: str) -> PageNotFetched:
+    return PageNotFetched(f"“{host}” broke off before it had answered.", "Try again, or paste the page’s source.")
 
 
 @contextmanager
@@ -263,12 +324,13 @@ def _in_time(connection: HTTPConnection, until: float) -> Iterator[None]:
     try:
         yield
     except PageNotFetched as error:
-        # What was cut in the middle may look like something else that is wrong with it.
-        raise PageNotFetched(_late(connection.host) if is_over.is_set() else str(error)) from error
+        if is_over.is_set():  # what was cut in the middle may look like something else that is wrong with it
+            raise _late(connection.host) from error
+        raise
     finally:
         timer.cancel()
     if is_over.is_set():
-        raise PageNotFetched(_late(connection.host))
+        raise _late(connection.host)
 
 
 # --- the answer -----------------------------------------------------------------------------------------------------

@@ -4,13 +4,13 @@ Everything a patch does not name stays as it is, byte for byte (imported.py). Li
 never markup or addresses, and it may not make a text much longer than the place it stands in was made for.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
 from variants.content import Part
-from variants.outline import PageText
+from variants.outline import PageText, TextKind
 from variants.text import Line
 
 KIND: Final = "patch"
@@ -19,6 +19,9 @@ MOST_TEXTS: Final = 200
 STRETCH, SHORTEST_LIMIT = 1.5, 40
 LIMITS: Final = {"browser title": 70, "description": 160, "button": 40, "link": 60, "headline": 120}
 LONGEST_TEXT: Final = 4_000
+HEADINGS: Final[tuple[TextKind, ...]] = ("headline", "title")
+COPY: Final[tuple[TextKind, ...]] = ("text", "item")
+ROOM_FOR_SENTENCE: Final = 60  # characters: where there is less, it is a label
 
 
 class PatchContent(Part):
@@ -50,12 +53,33 @@ def limit_of(text: PageText) -> int:
     return max(today, min(LIMITS.get(text.kind, LONGEST_TEXT), max(SHORTEST_LIMIT, int(today * STRETCH))))
 
 
+def heading_of(texts: Iterable[PageText]) -> PageText | None:
+    """Return what readers of a page read first: its h1, or without one the first text that is no link or label."""
+    found = list(texts)
+    headline = next((text for text in found if text.kind == "headline"), None)
+    return headline or next((text for text in found if text.kind in {"title", "text"}), None)
+
+
+def below_heading(texts: Sequence[PageText]) -> PageText | None:
+    """Return the sentence that follows the heading, if one does before the next heading."""
+    heading = heading_of(texts)
+    after = texts[texts.index(heading) + 1 :] if heading else ()
+    for text in after:
+        if text.kind in COPY and limit_of(text) >= ROOM_FOR_SENTENCE:
+            return text
+        if text.kind in HEADINGS:
+            break
+    return None
+
+
 def patch_of(page: int, texts: Iterable[PageText], words: Mapping[str, str], *, angle: str) -> PatchContent:
     """Return the patch that says `words` in place of the page's own. Raise BadPatch."""
     known = {text.id: text for text in texts}
     changed = {id_: said for id_, said in words.items() if id_ not in known or said != known[id_].text}
     shown = {id_: changed.get(id_, text.text) for id_, text in known.items()}
-    headline = _first(known.values(), shown, "headline", "browser title", "title", "text") or "Imported page"
+    heading = heading_of(known.values())
+    read_first = shown[heading.id][:LONGEST_TEXT] if heading else _first(known.values(), shown, "browser title")
+    headline = read_first or "Imported page"
     button = _first(known.values(), shown, "button", "link") or "none"
     try:
         patch = PatchContent(page=page, angle=angle, headline=headline, call_to_action=button, texts=changed)

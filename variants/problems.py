@@ -76,9 +76,10 @@ def response(problem: Problem) -> JsonResponse:
     return JsonResponse(body, status=problem.status, content_type=CONTENT_TYPE)
 
 
-def require(request: HttpRequest, permission: str) -> User:
-    """Return the user if they hold the permission, such as "variants.add_brief"; otherwise answer 403."""
+def require(request: HttpRequest, *permissions: str) -> User:
+    """Return the user if they hold one of the permissions, such as "variants.add_brief"; otherwise answer 403."""
     user = request.user
-    if not isinstance(user, User) or not user.has_perm(permission):
-        raise Problem(HTTPStatus.FORBIDDEN, f"Your account lacks the permission {permission}. Ask an administrator.")
+    if not isinstance(user, User) or not any(map(user.has_perm, permissions)):
+        lacking = " or ".join(permissions)
+        raise Problem(HTTPStatus.FORBIDDEN, f"Your account lacks the permission {lacking}. Ask an administrator.")
     return user

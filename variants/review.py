@@ -19,13 +19,15 @@ from django.utils import timezone
 
 from variants.claims import Trace
 from variants.content import PageContent
-from variants.gates import Finding, examine, examine_copy, is_blocked, traces, traces_of_copy
+from variants.gates import Finding, examine, examine_copy, is_blocked, ledger_of_copy, ledger_of_page
 from variants.likeness import NOVELTY, repeat_of
 from variants.models import Direction, Generation, Image, ImportedPage, Nursery, Variant
 from variants.outline import PageText, outline_from_json
+from variants.page_health import KINDS
 from variants.patches import BadPatch, PatchContent, copy_of, is_patch, patch_of
 
 LONGEST_NAME = 120
+KEPT = frozenset({NOVELTY, *KINDS})  # gates whose findings approval takes as they are
 
 type Person = User | None
 
@@ -49,6 +51,10 @@ class SecondControl(Exception):
 
 class WrongVariantStatus(Exception):
     """The variant is not in a status from which this step leads."""
+
+
+class OwnWork(WrongVariantStatus):
+    """Somebody else has to approve it: this person wrote it, asked for it or changed it last."""
 
 
 def add_variant(
@@ -80,7 +86,7 @@ def add_variant(
         return Variant.objects.create(
             nursery=nursery,
             number=last + 1,
-            name=(name or _headline(page))[:LONGEST_NAME],
+            name=(name or page.headline)[:LONGEST_NAME],
             content=page.model_dump(mode="json"),
             is_control=is_control,
             origin=origin,
@@ -111,10 +117,6 @@ def page_texts(page: ImportedPage) -> tuple[PageText, ...]:
     return outline_from_json(page.outline).texts
 
 
-def _headline(page: PageContent | PatchContent) -> str:
-    return page.headline if isinstance(page, PatchContent) else page.hero.headline
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What the gates say of a page: what is wrong with it, and what in the brief its claims rest on."""
@@ -138,7 +140,8 @@ def _judge_patch(patch: PatchContent, nursery: Nursery) -> Judgement:
     shown = page_texts(nursery.imported_pages.get(pk=patch.page))
     changed, whole = copy_of(patch, shown, is_whole=False), copy_of(patch, shown, is_whole=True)
     spec = nursery.brief.spec()
-    return Judgement(findings=examine_copy(changed, whole, spec), traces=traces_of_copy(changed, spec))
+    ledger = ledger_of_copy(changed, spec)
+    return Judgement(findings=examine_copy(changed, whole, spec, ledger=ledger), traces=ledger.traces)
 
 
 def judge(page: PageContent | PatchContent, nursery: Nursery) -> Judgement:
@@ -148,13 +151,14 @@ def judge(page: PageContent | PatchContent, nursery: Nursery) -> Judgement:
     spec, brand = brief.spec(), brief.brand
     images = set(Image.objects.filter(brand_id=brief.brand_id).values_list("name", flat=True))
     colours = (brand.primary_colour, brand.accent_colour)
-    return Judgement(findings=examine(page, spec, images, colours=colours), traces=traces(page, spec))
+    ledger = ledger_of_page(page, spec)
+    return Judgement(findings=examine(page, spec, images, colours=colours, ledger=ledger), traces=ledger.traces)
 
 
 def _compared(judged: Judgement, page: PageContent | PatchContent, nursery: Nursery, own: int = 0) -> Judgement:
     """Add a remark when the page says what another of the nursery says; `own` is the variant that it belongs to."""
-    if isinstance(page, PatchContent):
-        return judged
+    if isinstance(page, PatchContent) and not page.texts:
+        return judged  # today's page
     return replace(judged, findings=[*judged.findings, *repeat_of(page, nursery, besides=own)])
 
 
@@ -165,14 +169,24 @@ def approve(variant: Variant, by: Person) -> Variant:
         return variant
     if variant.status == Variant.Status.REJECTED:
         raise WrongVariantStatus(f"“{variant.name}” is rejected; edit it to make it a draft again")
+    _refuse_own_work(variant, by)
     judged = judge(variant.patch or variant.page, variant.nursery)
-    # Optimization: what it repeats was found when it came; to compare each of 500 with all again would take minutes.
-    repeats = [Finding(**finding) for finding in variant.findings if finding["gate"] == NOVELTY]
+    # Optimization: what it repeats was found when it came, and how it looks by a browser; to find out again for each
+    # of 500 would take minutes. An edit drops both, so what is there is of what stands there.
+    repeats = [Finding(**finding) for finding in variant.findings if finding["gate"] in KEPT]
     judged = replace(judged, findings=[*judged.findings, *repeats])
     if is_blocked(judged.findings):
         Variant.objects.filter(pk=variant.pk, content=variant.content).update(**judged.stored)
         raise Blocked(finding for finding in judged.findings if finding.blocks)
     return _move(variant, {Variant.Status.DRAFT}, Variant.Status.APPROVED, by=by, **judged.stored)
+
+
+def _refuse_own_work(variant: Variant, by: Person) -> None:
+    if not variant.nursery.brief.brand.asks_four_eyes:
+        return
+    asked = variant.generation.requested_by_id if variant.generation else None
+    if by is None or by.pk in {variant.created_by_id, variant.edited_by_id, asked}:
+        raise OwnWork(f"“{variant.name}” is your own work, so somebody else has to approve it (four eyes)")
 
 
 def reject(variant: Variant, by: Person, *, is_live: bool = False) -> Variant:
@@ -191,7 +205,7 @@ def edit(variant: Variant, content: Mapping[str, Any], by: Person, *, is_live: b
         raise LiveVariant(f"“{variant.name}” is live and cannot be edited; add a new variant instead")
     page = content_of(content, variant.nursery)
     judged = _compared(judge(page, variant.nursery), page, variant.nursery, own=variant.pk)
-    new = {"content": page.model_dump(mode="json"), **judged.stored}
+    new = {"content": page.model_dump(mode="json"), "edited_by": by, **judged.stored}
     return _move(variant, set(Variant.Status), Variant.Status.DRAFT, by=by, **new)
 
 

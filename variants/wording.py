@@ -289,3 +289,8 @@ def figure_in(fact: str) -> str | None:
         return None
     both = f"{figure} {unit}" if unit and unit not in NO_UNITS else figure
     return both if len(both) <= LONGEST_FIGURE else figure
+
+
+def is_by_period(figure: str, text: str) -> bool:
+    """Tell whether a figure is so much a month, an hour, a head: alone it would say more than the text does."""
+    return re.search(rf"{re.escape(figure)}\s+(?:an?|per|each|every)\s", text) is not None

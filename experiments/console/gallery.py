@@ -1,22 +1,29 @@
 """Turn an experiment's variants into the cards of its workbench: what each says, how it stands, what it earned."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
+from django.core.paginator import Paginator
 from django.db.models import Count, QuerySet, Sum
 
+from experiments.console.browse import browse, wanted
 from experiments.console.overview import OVER, seen_by_all
 from experiments.console.previews import preview_url
+from experiments.console.texts import PLACE_WORDS, Remark, Text, remark_of
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
+from variants.console.thumbnails import DESKTOP, PHONE, thumbnail_urls
 from variants.models import Variant
 from variants.patches import is_patch
 
-PLACE_WORDS = {
-    "headline": "headline", "subheadline": "text under the headline", "call_to_action": "button", "title": "title",
-    "text": "text", "description": "description", "answer": "answer", "question": "question", "note": "small print",
-}  # fmt: skip
+CARDS_PER_PAGE: Final = 48  # of the gallery: whole rows of two, three and four
+# What a card of one of our own pages shows in full, to be changed in place; an imported page shows its headline.
+SHOWN: Final = (
+    ("sections.0.headline", "Headline"),
+    ("sections.0.subheadline", "Text under the headline"),
+    ("sections.0.call_to_action", "Button"),
+)
 ARM_WORDS = {
     "live": "live", "held": "waits for the proof round", "waiting": "waits its turn", "retired": "retired",
     "paused": "stopped",
@@ -26,16 +33,6 @@ ARM_WORDS = {
 
 LEFT = frozenset({"retired", "paused"})  # of ARM_WORDS: gets no new visitors any more
 GROUPS = ("control", "live", "held", "to come", "rejected", "left")  # of the gallery, once the experiment runs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
-    """What a gate found, for a reader."""
-
-    where: str
-    words: str
-    reason: str
-    blocks: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +56,13 @@ class Card:
     is_control: bool
     origin: str
     headline: str
+    texts: tuple[Text, ...]  # to be changed in place
     angle: str
     remarks: tuple[Remark, ...]
     traces: tuple[Trace, ...]
     preview: str
+    picture: str = ""  # the address of one of its first screen on a computer; empty where there is none yet
+    phone_picture: str = ""
     arm: str = ""  # how it is shown, if the experiment has started with it: a key of ARM_WORDS
     arm_words: str = ""
     share: float | None = None
@@ -127,13 +127,15 @@ def _is_held(experiment: Experiment, arm: Arm) -> bool:
 
 
 def cards(experiment: Experiment, variants: QuerySet[Variant]) -> list[Card]:
-    """Return the cards of some of an experiment's variants, in four queries however many they are."""
+    """Return the cards of some of an experiment's variants, in six queries however many they are."""
     counts = _counts(experiment)
     allocation = experiment.allocations.last()
     # Shares tell about new visitors; while it is paused, and once it is over, they go by none.
     shares = allocation.shares if allocation and experiment.status == Experiment.Status.RUNNING else {}
     shown = seen_by_all(experiment) if experiment.status in OVER else None
-    return [_card(experiment, variant, counts, shares, shown) for variant in variants.select_related("arm")]
+    made = [_card(experiment, variant, counts, shares, shown) for variant in variants.select_related("arm")]
+    wide, narrow = (thumbnail_urls([card.id for card in made], width) for width in (DESKTOP, PHONE))
+    return [replace(card, picture=wide.get(card.id, ""), phone_picture=narrow.get(card.id, "")) for card in made]
 
 
 def _shown(experiment: Experiment, arm: Arm | None, seen_by_all: Variant | None) -> str:
@@ -156,6 +158,7 @@ def _card(
 ) -> Card:
     arm: Arm | None = getattr(variant, "arm", None)
     shown = _shown(experiment, arm, seen_by_all)
+    remarks = tuple(remark_of(finding, variant.content) for finding in variant.findings)
     return Card(
         id=variant.pk,
         number=variant.number,
@@ -164,8 +167,9 @@ def _card(
         is_control=variant.is_control,
         origin=variant.get_origin_display(),
         headline=_headline(variant),
+        texts=_texts(variant, remarks),
         angle=variant.content["angle"],
-        remarks=tuple(_remark(finding) for finding in variant.findings),
+        remarks=remarks,
         traces=tuple(_trace(trace) for trace in variant.traces),
         preview=preview_url(experiment, variant.pk),
         arm=shown,
@@ -173,6 +177,23 @@ def _card(
         share=shares.get(arm.key) if arm else None,
         visitors=counts.get((arm.pk, True), 0) if arm else 0,
         conversions=counts.get((arm.pk, False), 0) if arm else 0,
+    )
+
+
+def _texts(variant: Variant, remarks: Sequence[Remark]) -> tuple[Text, ...]:
+    if is_patch(variant.content):
+        return ()
+    hero = variant.content["sections"][0]
+    return tuple(
+        Text(
+            place=place,
+            label=label,
+            group="",
+            text=str(hero[place.rpartition(".")[2]]),
+            limit=None,
+            remarks=tuple(remark for remark in remarks if remark.place == place),
+        )
+        for place, label in SHOWN
     )
 
 
@@ -192,16 +213,6 @@ def _counts(experiment: Experiment) -> dict[tuple[int, bool], int]:
     return {(arm, measure == EXPOSURES): number for arm, measure, number in counted}
 
 
-def _remark(finding: Mapping[str, Any]) -> Remark:
-    *_, last = str(finding.get("field", "")).split(".")
-    return Remark(
-        where=PLACE_WORDS.get(last, ""),
-        words=str(finding.get("words", "")),
-        reason=str(finding.get("reason", "")),
-        blocks=bool(finding.get("blocks", True)),
-    )
-
-
 def _trace(trace: Mapping[str, str]) -> Trace:
     *_, last = trace["field"].split(".")
     return Trace(where=PLACE_WORDS.get(last, ""), words=trace["words"], fact=trace["fact"], text=trace["text"])
@@ -214,10 +225,27 @@ def tally(experiment: Experiment) -> dict[str, int]:
     return {**numbers, "all": sum(numbers.values())}
 
 
-def kept(experiment: Experiment, show: str) -> QuerySet[Variant]:
-    """Return the variants of one status, or all of them for anything else."""
-    variants = experiment.nursery.variants.all()
-    return variants.filter(status=show) if show in Variant.Status.values else variants
+def gallery(experiment: Experiment, sent: Mapping[str, str], *, until: int) -> dict[str, Any]:
+    """Return what the gallery shows of what an address asks for, up to the variant numbered `until`."""
+    asked = wanted(sent)
+    found = browse(experiment, asked)
+    variants = experiment.nursery.variants.filter(pk__in=found.ids, number__lte=until)
+    page = Paginator(in_order(experiment, variants), CARDS_PER_PAGE).get_page(sent.get("page"))
+    made = {card.id: card for card in cards(experiment, variants.filter(pk__in=list(page)))}
+    picked = [made[pk] for pk in page if pk in made]
+    return {
+        "cards": [card for card in picked if not card.is_left],
+        "left": [card for card in picked if card.is_left],
+        "page": page,
+        "asked": asked,
+        "browsed": found,
+        "show": asked.show or "all",
+        "after": until,
+    }
+
+
+def last_number(experiment: Experiment) -> int:
+    return experiment.nursery.variants.order_by("-number").values_list("number", flat=True).first() or 0
 
 
 DATABASE_NUMBER = re.compile(r"[0-9]{1,18}")  # 64-bit integers end in the nineteenth digit

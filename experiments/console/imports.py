@@ -93,7 +93,9 @@ def bring_in(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     if experiment.status != Experiment.Status.DRAFT:
         messages.error(request, "A page can only be brought in before the start: it becomes the control.")
         return HttpResponseRedirect(workbench_url(experiment.pk))
-    form = ImportForm(request.POST or None, request.FILES or None, initial={"how": "as_it_is"})
+    form = ImportForm(
+        request.POST or None, request.FILES or None, initial={"how": "as_it_is", "url": request.GET.get("url", "")}
+    )
     if request.method == "POST" and form.is_valid():
         try:
             return _taken(request, experiment, form)
@@ -194,6 +196,7 @@ def _pick(request: HttpRequest, experiment: Experiment, kept: ImportedPage) -> N
             messages.error(request, "Choose a goal.")
             return
         pick(kept, id_, goal.key)
+        Experiment.objects.filter(pk=experiment.pk).update(edited_by=user_of(request))  # four eyes
         record(request, experiment, f"{words} counts as {goal}.")
         messages.success(request, f"{words}: {_counts(id_)}, as the goal “{goal}”.")
 

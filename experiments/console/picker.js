@@ -1,12 +1,12 @@
-// Runs in the picture of an imported page, in an origin of its own: says which link, button or form was clicked.
+// Runs in the picture of a page, in an origin of its own: says which link, button or form was clicked.
 (function () {
   "use strict";
   var MARK = "data-greenhouse";
-  var style = document.createElement("style");
-  style.textContent = "[" + MARK + "]{cursor:pointer!important}a[" + MARK + "],button[" + MARK + "],input[" + MARK +
+  var sheet = new CSSStyleSheet(); // a style element would need a laxer policy than our own pages have
+  sheet.replaceSync("[" + MARK + "]{cursor:pointer!important}a[" + MARK + "],button[" + MARK + "],input[" + MARK +
     "],form[" + MARK + "]{outline:2px dashed #16a34a!important;outline-offset:2px!important}[" + MARK +
-    "]:hover{outline-style:solid!important}.gh-picked{outline:4px solid #16a34a!important}";
-  document.head.append(style);
+    "]:hover{outline-style:solid!important}.gh-picked{outline:4px solid #16a34a!important}");
+  document.adoptedStyleSheets = [sheet];
 
   function placeOf(element) {
     var place = element.closest("[" + MARK + "]");

@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Max
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
@@ -13,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from pydantic import ValidationError
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from experiments.console import workbench
+from experiments.console import steps, workbench
 from experiments.console.views import (
     MOST_BUDGET_USD,
     GrowForm,
@@ -77,7 +76,8 @@ def directions(request: HttpRequest, experiment: Experiment) -> HttpResponse:
         _keep(request, formset, nursery)
         record(request, experiment, "Changed the directions.")
         messages.success(request, "Saved. The next variants take these directions.")
-        return HttpResponseRedirect(reverse("admin:experiments_directions", args=[experiment.pk]))
+        onward = steps.GENERATE if "then" in request.POST else steps.DIRECTIONS
+        return HttpResponseRedirect(steps.url_of(experiment.pk, onward))
     latest = workbench.latest_generation(experiment)
     context = {
         **frame(request, experiment),
@@ -90,11 +90,9 @@ def directions(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 
 
 def _keep(request: HttpRequest, formset: Any, nursery: Nursery) -> None:
-    last = nursery.directions.aggregate(last=Max("number"))["last"] or 0
     for direction in formset.save(commit=False):
         if direction.pk is None:
-            last += 1
-            direction.number, direction.created_by = last, user_of(request)
+            direction.number, direction.created_by = nursery.next_direction(), user_of(request)
         direction.save()
 
 
@@ -142,8 +140,7 @@ def budget(request: HttpRequest, experiment: Experiment) -> HttpResponse:
         messages.error(request, " ".join(str(fault) for fault in form.errors["whole"]))
         return back(experiment, "grow")
     whole = form.cleaned_data["whole"]
-    limit = None if whole is None else ledger.micro(whole)
-    Nursery.objects.filter(pk=experiment.nursery_id).update(budget_micro_usd=limit)
+    ledger.set_budget(experiment.nursery_id, whole)
     said = "without a limit" if whole is None else f"up to ${whole}"
     record(request, experiment, f"Let the experiment spend {said} on variants.")
     messages.success(request, f"Writing variants for this experiment may now cost {said} in all.")

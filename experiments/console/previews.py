@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from experiments.deployment import imported_pages, page_frame
 from experiments.models import Experiment
-from variants.imported import Import, render_picker, render_preview
+from variants.imported import MARK, Import, render_picker, render_preview
 from variants.models import Variant
 from variants.patches import PatchContent
 from variants.renderer import BadFrame, PageFrame, Rendered, render_page
@@ -32,7 +32,12 @@ PARAMETER: Final = "gh_preview"
 LIFE: Final = timedelta(days=7)
 FRAMED: Final = "framed"  # in the address of a preview that the console shows as a picture of itself
 PICKS: Final = "picks"  # in the address of one in which links, buttons and forms are picked as goals
-PICKER: Final = Path(__file__).with_name("picker.js").read_text("utf-8")
+TEXTS: Final = "texts"  # in the address of one in which a text is chosen by clicking it
+# What runs in such a picture, by what its address says.
+SCRIPTS: Final = {
+    PICKS: Path(__file__).with_name("picker.js").read_text("utf-8"),
+    TEXTS: Path(__file__).with_name("toucher.js").read_text("utf-8"),
+}
 NONCE_BYTES: Final = 16
 SALT: Final = "experiments.previews"
 # At the foot, above a button that a layout keeps there on telephones: the header of a page may stick to the top.
@@ -46,6 +51,12 @@ BAR_WORDS: Final = "This is a preview: nothing is counted and the form is not se
 # Instead of the renderer's: the console may show the page in a frame, nothing may be sent, pictures are inside.
 OVERRIDES: Final = {"frame-ancestors": "'self'", "form-action": "'none'", "img-src": "data:"}
 DROPPED: Final = ("script-src", "connect-src")  # without them default-src 'none' holds
+# How the renderer begins the elements that may be goals, by the name that a goal gives them.
+PLACES: Final = {
+    "cta": ('<a class="button" href="', '<a class="button outline" href="'),
+    "more": ('<a class="quiet" href="',),
+    "form": ('<form class="card',),
+}
 SCRIPT: Final = b'<script src="greenhouse.js" defer></script>'  # it would tell the visitor tier of a visit
 
 
@@ -81,8 +92,9 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
     """Answer a preview link; everything else under this address is the visitor tier's."""
     try:
         experiment, variant = read_token(request.GET.get(PARAMETER, ""), slug)
-        rendered = _rendered(experiment, variant, picks=PICKS in request.GET)
-        shown = rendered if {FRAMED, PICKS} & request.GET.keys() else _with_bar(rendered)
+        touch = next((name for name in SCRIPTS if name in request.GET), "")
+        rendered = _rendered(experiment, variant, touch)
+        shown = rendered if touch or FRAMED in request.GET else _with_bar(rendered)
     except BadPreview as error:
         return _refusal(request, str(error))
     answer = HttpResponse(shown.html)
@@ -104,20 +116,39 @@ def _private(answer: HttpResponse) -> HttpResponse:
     return answer
 
 
-def _picker(page: Import, patch: PatchContent) -> Rendered:
-    return render_picker(page, patch, script=PICKER, nonce=secrets.token_urlsafe(NONCE_BYTES))
+def _touchable(page: Import, patch: PatchContent, touch: str) -> Rendered:
+    return render_picker(page, patch, script=SCRIPTS[touch], nonce=secrets.token_urlsafe(NONCE_BYTES))
 
 
-def _rendered(experiment: Experiment, variant: Variant, *, picks: bool) -> Rendered:
+def _rendered(experiment: Experiment, variant: Variant, touch: str) -> Rendered:
     if patch := variant.patch:
         _, page = imported_pages([variant])[patch.page]
-        return _picker(page, patch) if picks else render_preview(page, patch)
+        return _touchable(page, patch, touch) if touch else render_preview(page, patch)
     try:
         frame = page_frame(experiment)
         rendered = render_page(variant.page, frame)
     except (ValidationError, BadFrame) as error:
         raise BadPreview("The brief or the page has a fault that stands in the way. Open and save both.") from error
-    return Rendered(html=_detached(rendered.html, experiment, frame), csp=_policy(rendered.csp))
+    marked = _marked(rendered.html) if touch == PICKS else rendered.html
+    shown = Rendered(html=_detached(marked, experiment, frame), csp=_policy(rendered.csp))
+    return _with_script(shown, SCRIPTS[touch]) if touch else shown
+
+
+def _marked(page: bytes) -> bytes:
+    """Mark the places of one of our own pages that may be goals."""
+    for name, beginnings in PLACES.items():
+        for beginning in beginnings:
+            tag, _, rest = beginning.partition(" ")
+            page = page.replace(beginning.encode(), f'{tag} {MARK}="{name}" {rest}'.encode())
+    return page
+
+
+def _with_script(rendered: Rendered, script: str) -> Rendered:
+    """Let one script of ours run in the page, in an origin that is nobody's."""
+    nonce = secrets.token_urlsafe(NONCE_BYTES)
+    ours = f'<script nonce="{nonce}">{script}</script></body>'.encode()
+    csp = f"{rendered.csp}; script-src 'nonce-{nonce}'; sandbox allow-scripts"
+    return Rendered(html=rendered.html.replace(b"</body>", ours, 1), csp=csp)
 
 
 def _with_bar(rendered: Rendered) -> Rendered:

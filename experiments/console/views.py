@@ -7,15 +7,13 @@ admin's history, and leads back to the page. GETs change nothing.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any, Final, cast
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -23,20 +21,17 @@ from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from experiments import deployment, lifecycle
-from experiments.console import history, likeness, planning, workbench
-from experiments.console.gallery import Card, cards, ids, in_order, kept, tally
+from experiments import deeds, deployment, lifecycle, page_checks, schedule
+from experiments.console import arms, history, likeness, planning, steps, texts, workbench
+from experiments.console.gallery import CARDS_PER_PAGE, cards, gallery, ids, last_number, tally
 from experiments.console.overview import MINUTE, workbench_url
 from experiments.console.previews import preview_url
 from experiments.models import Arm, Deployment, Experiment
 from experiments.reporting.share import share_url
 from experiments.splitter.stores import StoreUnavailable
 from variants import generation, review
-from variants.console.page_form import PageForm
-from variants.console.patch_form import PatchForm
-from variants.models import MOST_VARIANTS_PER_GENERATION, Variant
+from variants.models import MOST_VARIANTS_PER_GENERATION, Operator, Variant
 
-CARDS_PER_PAGE: Final = 100
 MOST_BUDGET_USD: Final = 1_000_000  # more is a slip of the keyboard
 LONGEST_TYPED: Final = 40  # characters of a number that are shown again
 NAMES_IN_HISTORY: Final = 10
@@ -67,9 +62,25 @@ def opens(permission: str) -> Callable[[View], View]:
 
 def acts(permission: str) -> Callable[[View], View]:
     def decorated(view: View) -> View:
-        return require_POST(opens(permission)(view))
+        return require_POST(opens(permission)(_returning(view)))
 
     return decorated
+
+
+def _returning(view: View) -> View:
+    """Lead back to the step that a form was sent from (`back_to`) where the view leads to the workbench."""
+
+    @wraps(view)
+    def returned(request: HttpRequest, experiment: Experiment, **place: int) -> HttpResponse:
+        answer = view(request, experiment, **place)
+        name, home = request.POST.get("back_to", ""), workbench_url(experiment.pk)
+        if isinstance(answer, HttpResponseRedirect) and name in steps.NAMES and answer.url.startswith(home):
+            rest = answer.url.removeprefix(home)
+            if rest[:1] in {"", "?", "#"}:
+                return HttpResponseRedirect(steps.url_of(experiment.pk, name) + rest)
+        return answer
+
+    return returned
 
 
 def user_of(request: HttpRequest) -> User:
@@ -77,15 +88,8 @@ def user_of(request: HttpRequest) -> User:
 
 
 def record(request: HttpRequest, experiment: Experiment, what: str) -> None:
-    """Write to the admin's history who did what."""
-    LogEntry.objects.create(
-        user_id=user_of(request).pk,
-        content_type=ContentType.objects.get_for_model(Experiment),
-        object_id=str(experiment.pk),
-        object_repr=str(experiment)[:200],
-        action_flag=CHANGE,
-        change_message=what,
-    )
+    """Write to the admin's history who did what; the steps of lifecycle.py do that themselves."""
+    deeds.record(experiment, user_of(request), what)
 
 
 def back(experiment: Experiment, anchor: str = "", *, typed: Mapping[str, str] | None = None) -> HttpResponseRedirect:
@@ -129,21 +133,17 @@ class GrowForm(forms.Form):
 def show(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Show the workbench."""
     # Race: variants are being made. What is read first may only be older than the cards: a generation that is over
-    # asks no more, and `after` is where the next request for cards goes on.
+    # asks no more, and the gallery's `after` is where the next request for cards goes on.
     growing = workbench.progress(workbench.latest_generation(experiment))
-    after = _last_number(experiment)
-    picked, page = _cards(request, experiment, until=after)
     context = {
         **frame(request, experiment),
         **growing,
-        "cards": [card for card in picked if not card.is_left],
-        "left": [card for card in picked if card.is_left],
-        "page": page,
-        "show": request.GET.get("show", "all"),
+        **gallery(experiment, request.GET, until=last_number(experiment)),
+        **arms.arms(experiment, request.GET.get("arms")),
+        "plans": list(schedule.coming(experiment)),
         "typed": {name: request.GET.get(name) for name in GrowForm.base_fields},
         "traffic": planning.TrafficForm(instance=experiment),
         "plan": planning.plan(experiment),
-        "after": after,
         "whole_usd": workbench.whole_usd(experiment),
     }
     return render(request, "console/workbench.html", context)
@@ -161,22 +161,21 @@ def frame(request: HttpRequest, experiment: Experiment) -> dict[str, Any]:
 
 
 def _state(request: HttpRequest, experiment: Experiment) -> dict[str, Any]:
+    here = step_of(request)
     return {
         "experiment": experiment,
         "summary": workbench.summary(experiment, tally(experiment)),
         "may": workbench.rights(request.user),
+        "here": here,
+        "steps": steps.bar(experiment, here) if here else [],
     }
 
 
-def _cards(request: HttpRequest, experiment: Experiment, *, until: int) -> tuple[list[Card], Page[int]]:
-    variants = kept(experiment, request.GET.get("show", "all")).filter(number__lte=until)
-    page = Paginator(in_order(experiment, variants), CARDS_PER_PAGE).get_page(request.GET.get("page"))
-    made = {card.id: card for card in cards(experiment, variants.filter(pk__in=list(page)))}
-    return [made[pk] for pk in page if pk in made], page
-
-
-def _last_number(experiment: Experiment) -> int:
-    return experiment.nursery.variants.order_by("-number").values_list("number", flat=True).first() or 0
+def step_of(request: HttpRequest) -> str:
+    """Return the step whose page asks, or is asked for; empty for the workbench."""
+    address = request.headers.get("HX-Current-URL") or request.path
+    last = urlsplit(address).path.rstrip("/").rpartition("/")[2]
+    return last if last in steps.NAMES else ""
 
 
 @require_GET
@@ -257,6 +256,7 @@ def decide(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     done, stuck = _decide_each(open_ones, verb, by=user_of(request))
     if done:
         record(request, experiment, f"{PAST[verb]} {_named(done)}.")
+        lifecycle.add_arms(experiment)
     if single and request.headers.get("HX-Request"):
         return _card(request, experiment, chosen.all(), stuck)
     if done:
@@ -317,13 +317,10 @@ def make_control(request: HttpRequest, experiment: Experiment, variant_pk: int) 
 
 def edit(request: HttpRequest, experiment: Experiment, variant: Variant) -> HttpResponse:
     """Show a page's texts as a form, and keep what is sent."""
-    images = list(experiment.nursery.brief.brand.images.values_list("name", flat=True))
     is_live = hasattr(variant, "arm")
-    form = _form(variant, images, request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid() and _save(request, variant, form, is_live=is_live):
-        record(request, experiment, f"Edited “{variant}”.")
-        messages.success(request, "Saved. It is a draft again: look at it and approve it.")
-        return HttpResponseRedirect(edit_url(experiment, variant))
+    form = texts.form_of(variant, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid() and (saved := _save(request, experiment, variant, form)):
+        return HttpResponseRedirect(edit_url(experiment, saved))
     context = {
         **frame(request, experiment),
         "title": variant.name,
@@ -331,27 +328,50 @@ def edit(request: HttpRequest, experiment: Experiment, variant: Variant) -> Http
         "form": form,
         "is_live": is_live,
         "preview": preview_url(experiment, variant.pk),
+        "public_url": settings.PUBLIC_URL,
+        "previews_until": arms.previews_until(),
         "card": cards(experiment, experiment.nursery.variants.filter(pk=variant.pk))[0],
+        "looked": page_checks.states([variant.pk])[variant.pk],
     }
     return render(request, "console/edit.html", context)
 
 
-def _form(variant: Variant, images: Sequence[str], posted: Mapping[str, Any] | None) -> PageForm | PatchForm:
-    if patch := variant.patch:
-        kept = variant.nursery.imported_pages.defer("source").get(pk=patch.page)
-        return PatchForm(patch, review.page_texts(kept), posted)
-    return PageForm(variant.page, images, posted)
-
-
-def _save(request: HttpRequest, variant: Variant, form: PageForm | PatchForm, *, is_live: bool) -> bool:
+def _save(request: HttpRequest, experiment: Experiment, variant: Variant, form: texts.Form) -> Variant | None:
+    """Keep what was written; of a variant that visitors see, as a new one. Return where it stands now."""
     if form.content is None:
-        return False
+        return None
+    content = form.content.model_dump(mode="json")
+    if hasattr(variant, "arm"):
+        return _new_version(request, experiment, variant, content)
+    before = variant.content
     try:
-        review.edit(variant, form.content.model_dump(mode="json"), by=user_of(request), is_live=is_live)
+        review.edit(variant, content, by=user_of(request), is_live=False)
     except (review.LiveVariant, review.WrongVariantStatus) as error:
         messages.error(request, f"{error}.")
-        return False
-    return True
+        return None
+    record(request, experiment, deeds.edited(str(variant), before, variant.content))
+    messages.success(request, "Saved. It is a draft again: look at it and approve it.")
+    return variant
+
+
+def _new_version(
+    request: HttpRequest, experiment: Experiment, variant: Variant, content: Mapping[str, Any]
+) -> Variant | None:
+    """Make a draft that descends from a variant which visitors see; once it is live the other stays or retires."""
+    if content == variant.content:
+        messages.warning(request, "Nothing was changed, so there is no new version.")
+        return None
+    made = review.add_variant(experiment.nursery, content, by=user_of(request))
+    made.parents.add(variant)
+    Variant.objects.filter(pk=made.pk).update(operator=Operator.EDIT)
+    arms = Arm.objects.filter(variant=variant, variant__is_control=False)
+    retires = request.POST.get("then") == "retires" and bool(arms.update(successor=made))
+    then = "takes its place once it is live" if retires else "runs beside it once it is live"
+    changed = deeds.edited(str(variant), variant.content, made.content).partition(" ")[2]
+    record(request, experiment, f"Made “{made}”, a new version that {then}, of {changed}")
+    told = f"This is the new version, a draft. Approve it, and it {then}. Visitors see no change yet."
+    messages.success(request, told)
+    return made
 
 
 @require_http_methods(["GET", "POST"])
@@ -373,6 +393,7 @@ def copy(request: HttpRequest, experiment: Experiment, variant_pk: int) -> HttpR
         experiment.nursery, variant.content, name=f"{variant.name[:COPIED_NAME]} (copy)", by=user_of(request)
     )
     made.parents.add(variant)
+    Variant.objects.filter(pk=made.pk).update(operator=Operator.EDIT)
     record(request, experiment, f"Copied “{variant}” as a new draft.")
     messages.success(request, "This is your copy, a new draft. The variant it came from stays as it is.")
     return HttpResponseRedirect(edit_url(experiment, made))
@@ -394,30 +415,26 @@ def write(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 STEPS: Final = {
     "start": lifecycle.start, "pause": lifecycle.pause, "resume": lifecycle.resume, "stop": lifecycle.stop,
 }  # fmt: skip
-# What the history says of each, and what the person is told.
 DONE: Final = {
-    "start": ("Started.", "Started. New visitors are sent to the variants."),
-    "pause": ("Paused.", "Paused. New visitors see the control; those who know a variant keep it."),
-    "resume": ("Resumed.", "Resumed. New visitors take part again."),
-    "stop": ("Stopped.", "Stopped. Everyone sees the control now."),
+    "start": "Started. New visitors are sent to the variants.",
+    "pause": "Paused. New visitors see the control; those who know a variant keep it.",
+    "resume": "Resumed. New visitors take part again.",
+    "stop": "Stopped. Everyone sees the control now.",
 }
 
 
-def _done(
-    request: HttpRequest, experiment: Experiment, act: Callable[[], object], *, wrote: str, says: str
-) -> HttpResponse:
-    """Do one thing of lifecycle.py, write down who did it and say so; or say why it cannot be done."""
+def done(request: HttpRequest, experiment: Experiment, act: Callable[[], object], *, says: str) -> HttpResponse:
+    """Do one thing of lifecycle.py and say so; or say why it cannot be done."""
     try:
         act()
     except (lifecycle.WrongStatus, lifecycle.NotReady) as error:
         messages.error(request, str(error))
-        return back(experiment)
-    record(request, experiment, wrote)
-    messages.success(request, says)
+    else:
+        messages.success(request, says)
     return back(experiment)
 
 
-def _chosen_arm(request: HttpRequest, experiment: Experiment) -> Arm | None:
+def chosen_arm(request: HttpRequest, experiment: Experiment) -> Arm | None:
     return experiment.arms.select_related("variant").filter(pk__in=ids([request.POST.get("arm", "")])).first()
 
 
@@ -428,8 +445,7 @@ def step(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     if name not in STEPS:
         messages.error(request, "Choose what to do: start, pause, resume or stop.")
         return back(experiment)
-    wrote, says = DONE[name]
-    answer = _done(request, experiment, partial(STEPS[name], experiment, by=user_of(request)), wrote=wrote, says=says)
+    answer = done(request, experiment, partial(STEPS[name], experiment, by=user_of(request)), says=DONE[name])
     if name == "start" and experiment.started_at and not _is_deployed(experiment):
         messages.warning(request, "The pages are still being made; they will answer in a moment.")
     return answer
@@ -442,15 +458,14 @@ def _is_deployed(experiment: Experiment) -> bool:
 @acts(workbench.START)
 def promote(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Send everyone to the chosen arm."""
-    arm = _chosen_arm(request, experiment)
+    arm = chosen_arm(request, experiment)
     if arm is None:
         messages.error(request, "Choose the variant that everybody should see from now on.")
         return back(experiment)
-    return _done(
+    return done(
         request,
         experiment,
         partial(lifecycle.promote, experiment, arm, by=user_of(request)),
-        wrote=f"Made “{arm.variant}” the variant everyone sees.",
         says=f"Everyone sees “{arm.variant}” from now on.",
     )
 
@@ -458,15 +473,14 @@ def promote(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 @acts(workbench.START)
 def prove(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Run the chosen arm and the control from zero on a fixed split."""
-    arm = _chosen_arm(request, experiment)
+    arm = chosen_arm(request, experiment)
     if arm is None:
         messages.error(request, "Choose the variant to prove.")
         return back(experiment)
-    return _done(
+    return done(
         request,
         experiment,
         partial(lifecycle.start_proof, experiment, arm, by=user_of(request)),
-        wrote=f"Started a proof round of “{arm.variant}”.",
         says=f"New visitors see “{arm.variant}” or today’s page, half and half, counted from zero.",
     )
 
@@ -476,11 +490,10 @@ def end_proof(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Send new visitors to all live variants again."""
     is_paused = experiment.status == Experiment.Status.PAUSED
     after = "Once it is resumed, new visitors see" if is_paused else "New visitors see"
-    return _done(
+    return done(
         request,
         experiment,
         partial(lifecycle.end_proof, experiment, by=user_of(request)),
-        wrote="Ended the proof round.",
         says=f"The proof round is over; its result stays in the report. {after} all live variants again.",
     )
 
@@ -488,11 +501,10 @@ def end_proof(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 @acts(workbench.START)
 def set_aside(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Leave out what was counted while visitors were not split as planned."""
-    return _done(
+    return done(
         request,
         experiment,
         partial(lifecycle.set_aside, experiment, by=user_of(request)),
-        wrote="Set aside the numbers counted while visitors were not split as planned.",
         says="The old numbers are set aside. Counting begins anew, with equal shares.",
     )
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from experiments import deployment, lifecycle
 from experiments.console.overview import OVER, STATUS_WORDS, seen_by_all
-from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
+from experiments.models import EXPOSURES, Arm, EpochCount, Experiment, Goal
 from variants.models import MICRO_USD, Generation, Variant
 
 Status = Experiment.Status
@@ -23,6 +23,7 @@ COPY = "variants.add_variant"
 APPROVE = "variants.approve_variant"
 START = "experiments.start_experiment"
 SHARE = "experiments.add_sharelink"
+NOTIFY = "experiments.change_destination"
 LEADS = "experiments.view_lead"
 SEEN_IN_PROOF = 2  # variants: the one that is proved, and the control
 
@@ -38,6 +39,7 @@ class Rights:
     start: bool
     share: bool
     leads: bool
+    notify: bool
 
 
 def rights(user: AbstractBaseUser | AnonymousUser) -> Rights:
@@ -46,7 +48,7 @@ def rights(user: AbstractBaseUser | AnonymousUser) -> Rights:
 
     return Rights(
         settings=may(SETTINGS), grow=may(GROW), write=may(WRITE), approve=may(APPROVE), start=may(START),
-        share=may(SHARE), leads=may(LEADS),
+        share=may(SHARE), leads=may(LEADS), notify=may(NOTIFY),
     )  # fmt: skip
 
 
@@ -123,6 +125,7 @@ class Summary:
     proof_result: str  # of the newest round that is over
     provable: Sequence[Arm]  # arms one of which may be proved
     can_roll_back: bool
+    winner: str  # of a running experiment: the name of the arm that is better than today's page for sure
 
     @property
     def rate(self) -> float | None:
@@ -154,13 +157,25 @@ def summary(experiment: Experiment, numbers: dict[str, int]) -> Summary:
         policy=_policy(experiment),
         control=control,
         seen_by_all=seen_by_all(experiment) if experiment.status in OVER else None,
-        choices=[arm for arm in arms if arm.entered_at] if experiment.status == Status.FINISHED else [],
+        choices=_choices(experiment, arms),
         is_frozen=experiment.frozen_at is not None and experiment.status == Status.RUNNING,
         proof=_proof(experiment),
         proof_result=_proof_result(experiment),
         provable=_provable(experiment, arms),
         can_roll_back=_has_earlier_deployment(experiment),
+        winner=(experiment.standing or {}).get("winner_name", "") if experiment.status in lifecycle.GOING else "",
     )
+
+
+def _choices(experiment: Experiment, arms: Sequence[Arm]) -> list[Arm]:
+    """Return the arms one of which may be shown to everyone; while it runs, those that new visitors may see."""
+    if experiment.status == Status.FINISHED:
+        return [arm for arm in arms if arm.entered_at]
+    if experiment.status not in lifecycle.GOING:
+        return []
+    leader = (experiment.standing or {}).get("winner")
+    live = [arm for arm in arms if arm.status == Arm.Status.LIVE]
+    return sorted(live, key=lambda arm: (arm.key != leader, arm.is_control))
 
 
 def _control(experiment: Experiment) -> str:
@@ -233,6 +248,13 @@ def _has_earlier_deployment(experiment: Experiment) -> bool:
     if experiment.deployment is None:
         return False
     return experiment.deployments.filter(number__lt=experiment.deployment.number).exists()
+
+
+def does(goal: Goal) -> str:
+    """Say what a visitor does who reaches a goal, to stand after “a visitor”."""
+    if goal.kind == goal.Kind.CLICK:
+        return "clicks the second link" if goal.link == deployment.SECOND_LINK else "clicks the main button"
+    return str(goal.get_kind_display())
 
 
 def settings_url(experiment: Experiment) -> str:

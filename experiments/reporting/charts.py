@@ -6,9 +6,10 @@ to be told from another: the leader is solid, today's page dashed, the rest thin
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from experiments import bandit
 from experiments.reporting import wording
 from experiments.reporting.axes import Axis, at_least_a_second, spread, ticks, time_ticks
 from experiments.reporting.svg import Point, line, path, picture, tag, words
-from experiments.reporting.values import ArmReport, Moment, Report
+from experiments.reporting.values import ArmReport, GainReport, Moment, Report
 
 MOST_ROWS = 13  # arms drawn one under the other; all are in the table
 MOST_BANDS = 6  # arms with an area of their own
@@ -42,6 +43,11 @@ class Chart:
     narrow: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
+    series: Mapping[str, Any] | None = None  # what a chart over time is drawn from, for whoever looks closer
+
+    @property
+    def series_id(self) -> str:
+        return f"series-{self.key}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,7 @@ def all_charts(report: Report) -> list[Chart]:
     drawings = [rates, lifts] if compares else [rates]
     if report.history:
         drawings += [shares, rates_over_time] if compares else [rates_over_time]
+        drawings += [gains] if len(report.gained) > 1 else []
     return [draw(report) for draw in drawings]
 
 
@@ -265,7 +272,28 @@ def shares(report: Report) -> Chart:
         narrow=_shares_drawing(report, moments, bands, NARROW, title),
         head=["Time", *(band.label for band in bands)],
         rows=[[_moment(moment.at), *(wording.share(band.share(moment.shares)) for band in bands)] for moment in tabled],
+        series={
+            "form": "stack",
+            "unit": "%",
+            "times": [
+                *(moment.at.timestamp() for moment in moments),
+                at_least_a_second(moments[-1].at, _end(report)).timestamp(),
+            ],
+            "lines": [
+                {
+                    "label": band.label,
+                    "kind": band.kind,
+                    "values": _held_on([band.share(moment.shares) for moment in moments]),
+                }
+                for band in bands
+            ],
+        },
     )
+
+
+def _held_on(shares_of: Sequence[float]) -> list[float]:
+    """Return the shares with the last one again: it is still in force at the end of the chart."""
+    return [*shares_of, shares_of[-1]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +303,7 @@ class Band:
     keys: frozenset[str]
 
     def share(self, shares_of: dict[str, float]) -> float:
-        return sum(share for key, share in shares_of.items() if key in self.keys)
+        return sum(shares_of.get(key, 0.0) for key in self.keys)
 
 
 def _bands(report: Report) -> list[Band]:
@@ -342,6 +370,7 @@ def rates_over_time(report: Report) -> Chart:
         narrow=_history_drawing(report, tracks, NARROW, title),
         head=["Time", *(_shown_name(track.arm) for track in tracks)],
         rows=_history_rows(tracks),
+        series=_history_series(tracks),
     )
 
 
@@ -429,6 +458,76 @@ def _history_scale(tracks: Sequence[Track]) -> tuple[float, float]:
     return max(low - room, 0.0), min(high + room, 1.0)
 
 
+def _history_series(tracks: Sequence[Track]) -> dict[str, Any]:
+    times = sorted({at for track in tracks for at in track.times})
+    lines = []
+    for track in tracks:
+        known = dict(zip(track.times, zip(track.rates, track.interval(), strict=True), strict=True))
+        at_times = [known.get(at) for at in times]
+        lines.append(
+            {
+                "label": _shown_name(track.arm),
+                "kind": track.kind,
+                "values": [told and told[0] for told in at_times],
+                "low": [told and told[1][0] for told in at_times],
+                "high": [told and told[1][1] for told in at_times],
+            }
+        )
+    return {"form": "lines", "unit": "%", "times": [at.timestamp() for at in times], "lines": lines}
+
+
+def gains(report: Report) -> Chart:
+    title = "Conversions gained over an equal split"
+    tabled = _thinned(report.gained, MOST_TABLE_MOMENTS)
+    return Chart(
+        key="gained",
+        title=title,
+        note="How many more there were than if every page had been shown equally often. The shaded band is the 95% "
+        "interval. Times are in UTC.",
+        wide=_gains_drawing(report, WIDE, title),
+        narrow=_gains_drawing(report, NARROW, title),
+        head=["Time", "Gained", "95% interval"],
+        rows=[[_moment(gain.at), _count_tick(gain.gained), _reach(gain)] for gain in tabled],
+        series={
+            "form": "lines",
+            "unit": "",
+            "times": [gain.at.timestamp() for gain in report.gained],
+            "lines": [
+                {
+                    "label": "Gained",
+                    "kind": "leader",
+                    "values": [gain.gained for gain in report.gained],
+                    "low": [gain.interval[0] for gain in report.gained],
+                    "high": [gain.interval[1] for gain in report.gained],
+                }
+            ],
+        },
+    )
+
+
+def _gains_drawing(report: Report, sheet: Sheet, title: str) -> str:
+    ends = [end for gain in report.gained for end in gain.interval]
+    low, high = min([*ends, 0.0]), max([*ends, 0.0])
+    room = (high - low) * 0.05 or 1.0
+    across, up = _time_axes(report, sheet, low - room, high + room)
+    times = [gain.at for gain in report.gained]
+    top = _points(times, [gain.interval[1] for gain in report.gained], across, up)
+    bottom = _points(times, [gain.interval[0] for gain in report.gained], across, up)
+    band = path([*top, *reversed(bottom)], "interval-band leader", closed=True)
+    track = path(_points(times, [gain.gained for gain in report.gained], across, up), "track leader")
+    zero = line((across.start, up.place(0.0)), (across.end, up.place(0.0)), "zero")
+    frame = _time_grid(report, across, up, sheet) + _side_grid(across, up, ticks(up.low, up.high, 4), _count_tick)
+    last = report.gained[-1]
+    label = _end_labels([(up.place(last.gained), _count_tick(last.gained), "leader")], across.end + 6, up)
+    height = TOP + sheet.plot_height + AXIS_HEIGHT
+    described = f"Now: {_count_tick(last.gained)}, between {_reach(last)}"
+    return _finished(f"gained-{sheet.name}", sheet, height, title, described, frame, zero, band, track, label)
+
+
+def _reach(gain: GainReport) -> str:
+    return " to ".join(_count_tick(end) for end in gain.interval)
+
+
 def _history_rows(tracks: Sequence[Track]) -> list[list[str]]:
     """Return the tracks' rates at a few common moments; an arm that had nobody yet has none."""
     moments = sorted({at for track in tracks for at in track.times})
@@ -511,6 +610,26 @@ def rate_bar(arm: ArmReport, scale: tuple[float, float], *, is_leader: bool) -> 
     )
 
 
+def effect_bar(effect: float | None, interval: tuple[float, float] | None, scale: float) -> str:
+    """Draw an effect and its interval about 0, small enough for a table's cell."""
+    if effect is None or interval is None:
+        return ""
+    width, height = BAR_SIZE
+    axis = Axis(low=-scale, high=scale, start=4, end=width - 4)
+    kind = "other" if interval[0] <= 0 <= interval[1] else "control" if effect < 0 else "leader"
+    middle = height / 2
+    return tag(
+        "svg",
+        line((4, middle), (width - 4, middle), "grid"),
+        line((axis.place(0.0), 1), (axis.place(0.0), height - 1), "mark"),
+        line((axis.held(interval[0]), middle), (axis.held(interval[1]), middle), f"interval {kind}"),
+        tag("circle", cx=axis.held(effect), cy=middle, r=4, class_=f"dot {kind}"),
+        viewBox=f"0 0 {width} {height}",
+        class_="bar",
+        aria_hidden="true",
+    )
+
+
 # --- Shared ------------------------------------------------------------------------------------------------------
 
 
@@ -538,6 +657,11 @@ def _percent_tick(number: float) -> str:
 def _lift_tick(number: float) -> str:
     percent = round(number * 100, 1)
     return f"{'+' if percent > 0 else wording.MINUS if percent < 0 else ''}{abs(percent):g}%"
+
+
+def _count_tick(number: float) -> str:
+    whole = round(number)
+    return f"{'+' if whole > 0 else wording.MINUS if whole < 0 else ''}{abs(whole):,}"
 
 
 def _moment(at: datetime) -> str:

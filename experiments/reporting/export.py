@@ -16,7 +16,7 @@ BYTE_ORDER_MARK = "\ufeff"
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _DANGEROUS_SPACE = ("\t", "\r", "\n", "\0")
 
-_ARM_COLUMNS = (
+ARM_COLUMNS = (
     "key", "name", "is_control", "status", "share", "exposures", "conversions", "value", "rate", "rate_low",
     "rate_high", "probability_best", "expected_loss", "lift", "lift_low", "lift_high", "lift_raw",
 )  # fmt: skip
@@ -25,9 +25,9 @@ _ARM_COLUMNS = (
 def report_csv(report: Report) -> str:
     """Return one line per arm, numbers in full: fractions, not percentages."""
     goals = sorted({goal for arm in report.arms for goal in arm.goals})
-    head = ["experiment", *_ARM_COLUMNS, *(f"goal_{goal}" for goal in goals)]
-    lines = [[report.slug, *_arm_cells(arm), *(arm.goals.get(goal, 0) for goal in goals)] for arm in report.arms]
-    return BYTE_ORDER_MARK + "".join(_csv_lines([head, *lines]))
+    head = ["experiment", *ARM_COLUMNS, *(f"goal_{goal}" for goal in goals)]
+    lines = [[report.slug, *arm_cells(arm), *(arm.goals.get(goal, 0) for goal in goals)] for arm in report.arms]
+    return BYTE_ORDER_MARK + "".join(csv_lines([head, *lines]))
 
 
 def leads_csv(experiment: Experiment) -> Iterator[str]:
@@ -35,8 +35,8 @@ def leads_csv(experiment: Experiment) -> Iterator[str]:
     leads = experiment.leads.select_related("arm__variant")
     fields = sorted({name for values in leads.values_list("values", flat=True).iterator() for name in values})
     yield BYTE_ORDER_MARK
-    yield from _csv_lines([["experiment", "submitted_at", "arm", "page", *fields]])
-    yield from _csv_lines(
+    yield from csv_lines([["experiment", "submitted_at", "arm", "page", *fields]])
+    yield from csv_lines(
         [
             experiment.slug,
             lead.submitted_at.isoformat(timespec="seconds"),
@@ -56,14 +56,15 @@ def safe_cell(value: Any) -> Any:
     return f"'{value}" if is_formula or value.startswith(_DANGEROUS_SPACE) else value
 
 
-def _arm_cells(arm: ArmReport) -> list[Any]:
+def arm_cells(arm: ArmReport) -> list[Any]:
+    """Return an arm's numbers in the order of ARM_COLUMNS."""
     rate_low, rate_high = arm.rate_interval or (None, None)
     lift_low, lift_high = arm.lift_interval or (None, None)
     values = {"rate_low": rate_low, "rate_high": rate_high, "lift_low": lift_low, "lift_high": lift_high}
-    return [values[name] if name in values else getattr(arm, name) for name in _ARM_COLUMNS]
+    return [values[name] if name in values else getattr(arm, name) for name in ARM_COLUMNS]
 
 
-def _csv_lines(rows: Iterable[Iterable[Any]]) -> Iterator[str]:
+def csv_lines(rows: Iterable[Iterable[Any]]) -> Iterator[str]:
     """Yield each row as a line. The csv module writes to files only, so one small buffer is filled and emptied."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)

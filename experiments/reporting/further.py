@@ -11,13 +11,12 @@ from experiments import inference
 from experiments.evidence import Evidence
 from experiments.models import EXPOSURES, EpochCount, Experiment
 from experiments.reporting import wording
+from experiments.reporting.gained import FEWEST_ARMS, FEWEST_CONVERSIONS
 from experiments.reporting.values import OutlookReport, ReplayReport, VerdictReport
 
 LEVEL = 0.95
-FEWEST_ARMS = 2
 KNOWN = frozenset({"decided", "no_difference", "cannot_be_trusted"})  # verdicts that no wait will change
 FAR_TOO_MANY = 2  # times the pages that the traffic affords
-FEWEST_CONVERSIONS = 20  # of all arms together, before another split is worth imagining
 
 
 def replay(known: Evidence) -> ReplayReport | None:
@@ -43,6 +42,8 @@ def replay(known: Evidence) -> ReplayReport | None:
 
 def set_aside(experiment: Experiment) -> int:
     """Return how many visitors were set aside because they were not split as planned."""
+    if not experiment.trusted_from_epoch:
+        return 0
     counts = EpochCount.objects.filter(
         arm__experiment=experiment, measure=EXPOSURES, epoch__lt=experiment.trusted_from_epoch
     )
@@ -65,6 +66,9 @@ def outlook(experiment: Experiment, verdict: VerdictReport, leader: str | None) 
     )
     too_many = told["live"] >= FAR_TOO_MANY * looked.arms_afforded
     text = _outlook_text(looked, verdict, leader, told)
+    followed = told.get("followed", told["live"])  # outlooks of earlier releases lack it
+    if followed < told["live"]:
+        text += f" Worked out for the {followed} pages likeliest to be best."
     if too_many:
         text += f" {told['live']} pages are live; this traffic earns most with about {looked.arms_afforded}."
     return replace(looked, text=text)

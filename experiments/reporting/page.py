@@ -3,12 +3,22 @@
 Templates only place what is here, so that the page, its tests and the JSON cannot drift apart.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from experiments.reporting import wording
 from experiments.reporting.charts import Chart, all_charts, rate_bar, rate_scale
+from experiments.reporting.family import Family, family_of
+from experiments.reporting.sections import (
+    EffectTable,
+    Health,
+    Money,
+    health_of,
+    money_of,
+    segment_tables,
+    slot_tables,
+)
 from experiments.reporting.values import ArmReport, ProofReport, Report
 
 REFRESH_SECONDS = 5
@@ -91,6 +101,7 @@ class Row:
     lift_proof: str  # of its proof round, if it had one
     share: str
     is_leader: bool
+    picture: str = ""  # address of the page's picture, if there is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,19 +125,25 @@ class Page:
     goal_rows: Sequence[Sequence[str]]
     refresh_seconds: int
     maturing: str
+    parts: Sequence[tuple[str, str, str]]  # of the verdict: key, what it answers, the answer
+    slots: Sequence[EffectTable]
+    segments: Sequence[EffectTable]
+    health: Health | None
+    money: Money | None
+    family: Family | None  # where pages came from; None where none was bred
 
 
-def page_of(report: Report) -> Page:
-    """Arrange the report for reading."""
-    rows = _rows(report)
+def page_of(report: Report, pictures: Mapping[str, str] | None = None) -> Page:
+    """Arrange the report for reading; `pictures` are the addresses of the pages' pictures, by arm."""
+    rows = _rows(report, pictures or {})
     live = [row for row in rows if row.arm.status not in LEFT]
     held = [row for row in live if _is_held(report, row.arm)]
     goals = sorted({goal for arm in report.arms for goal in arm.goals})
     return Page(
         report=report,
         status=STATUSES.get(report.status, report.status),
-        headline=_headline(report),
-        state=_state(report),
+        headline=headline_of(report),
+        state=state_of(report),
         policy=_policy(report),
         share_title="Last share of new visitors" if report.finished_at else "Share of new visitors",
         key_numbers=_key_numbers(report),
@@ -142,7 +159,24 @@ def page_of(report: Report) -> Page:
         goal_rows=[[arm.name, *(wording.whole(arm.goals.get(goal, 0)) for goal in goals)] for arm in report.arms],
         refresh_seconds=REFRESH_SECONDS if report.status in {"running", "paused"} else REFRESH_AFTER_THE_END_SECONDS,
         maturing=_maturing(report),
+        parts=_parts(report),
+        slots=slot_tables(report),
+        family=family_of(report.lineage),
+        segments=segment_tables(report),
+        health=health_of(report.health, report.exposures) if report.health and report.exposures else None,
+        money=money_of(report.money) if report.money and report.exposures else None,
     )
+
+
+def _parts(report: Report) -> list[tuple[str, str, str]]:
+    verdict = report.verdict
+    told = [
+        ("action", "What to do", verdict.action),
+        ("sure", "How sure", verdict.sure),
+        ("unknown", "Still unknown", verdict.unknown),
+        ("when", "How long", verdict.when),
+    ]
+    return [part for part in told if part[2]]
 
 
 def _maturing(report: Report) -> str:
@@ -152,7 +186,8 @@ def _maturing(report: Report) -> str:
     return f"Some visitors will still convert: about {part} of the conversions of those seen so far are yet to come."
 
 
-def _headline(report: Report) -> str:
+def headline_of(report: Report) -> str:
+    """Return the verdict in a few words."""
     if report.status == "draft":
         return "Not started yet"
     if not report.exposures:
@@ -167,7 +202,7 @@ def _headline(report: Report) -> str:
     return "Today's page wins" if control_won else HEADLINES.get(report.verdict.state, report.verdict.state)
 
 
-def _state(report: Report) -> str:
+def state_of(report: Report) -> str:
     """Return what the verdict's colour goes by: its state, and two that only the page knows."""
     if report.status == "draft":
         return "not_started"
@@ -202,7 +237,7 @@ def _is_held(report: Report, arm: ArmReport) -> bool:
     return proof is not None and not arm.is_control and arm.key != proof.arm
 
 
-def _rows(report: Report) -> list[Row]:
+def _rows(report: Report, pictures: Mapping[str, str]) -> list[Row]:
     """Return today's page first, then the others, likeliest to be best first."""
     scale = rate_scale(report.arms)
     leader = report.leader
@@ -210,9 +245,10 @@ def _rows(report: Report) -> list[Row]:
         report.arms, key=lambda arm: (arm.is_control, arm.probability_best or 0.0, arm.rate or 0.0), reverse=True
     )
     proved = {proof.arm: proof for proof in reversed(report.proofs) if proof.lift is not None}
-    return [
+    rows = (
         _row(arm, scale, proved.get(arm.key), is_leader=leader is not None and arm.key == leader.key) for arm in ordered
-    ]
+    )
+    return [replace(row, picture=pictures.get(row.arm.key, "")) for row in rows]
 
 
 def _row(arm: ArmReport, scale: tuple[float, float], proof: ProofReport | None, *, is_leader: bool) -> Row:

@@ -17,7 +17,6 @@ from experiments.reporting.values import ProofReport
 
 LEVEL = 0.95
 CONTROL, PAGE = 0, 1  # their places in a round's counts
-FROM_ZERO = "against today's page from zero"
 
 Status = Experiment.Status
 
@@ -27,6 +26,7 @@ class _Round:
     """A proof round with its counts; a column for the control and one for the page."""
 
     experiment: Experiment
+    control: Arm  # of that time
     arm: Arm
     epoch: int
     started_at: datetime
@@ -62,6 +62,18 @@ class _Round:
         return float(found) > inference.winner_threshold(2)
 
     @property
+    def against(self) -> str:
+        """What it was compared with: today's page, or what was it then."""
+        if self.control.is_control:
+            return "against today's page from zero"
+        return f"against “{self.control.variant.name}”, the page of that time, from zero"
+
+    @cached_property
+    def took_its_place(self) -> bool:
+        """Whether its page became today's page for it, and the experiment went on."""
+        return self.experiment.control_changes.filter(arm=self.arm, before=self.control).exists()
+
+    @property
     def is_of_the_winner(self) -> bool:
         return self.experiment.status == Status.PROMOTED and self.experiment.winner_id == self.arm.pk
 
@@ -79,12 +91,13 @@ def proofs(experiment: Experiment) -> list[ProofReport]:
 
 
 def _counted(experiment: Experiment, row: ProofRound, allocations: dict[int, Allocation]) -> _Round:
-    control = experiment.arms.select_related("variant").get(variant__is_control=True)
+    control = evidence.control_in(experiment, row.epoch)
     known = evidence.gather(experiment, [control, row.arm], from_epoch=row.epoch)
     of_the_round = np.array([epoch == row.epoch for epoch, _ in known.strata], dtype=bool)
     following = allocations.get(row.epoch + 1)
     return _Round(
         experiment=experiment,
+        control=control,
         arm=row.arm,
         epoch=row.epoch,
         started_at=allocations[row.epoch].created_at,
@@ -119,10 +132,10 @@ def _report(found: _Round, *, is_reported: bool) -> ProofReport:
 def _text(found: _Round) -> str:
     name = f"“{found.arm.variant.name}”"
     if found.state == "set_aside":
-        return f"{_when(found)} {name} ran {FROM_ZERO}. It was set aside: visitors were not split as planned."
+        return f"{_when(found)} {name} ran {found.against}. It was set aside: visitors were not split as planned."
     if found.state == "frozen":
         rest = "It counts for nothing" if found.ended_at else "It stands still; setting the numbers aside ends it"
-        return f"{name} {FROM_ZERO}: visitors are not split as planned, so nothing can be said. {rest}."
+        return f"{name} {found.against}: visitors are not split as planned, so nothing can be said. {rest}."
     if found.lift is None:
         return f"{_began(found, name)}. Nobody {'was' if found.ended_at else 'has been'} counted{_yet(found)}."
     middle, *interval = found.lift
@@ -134,8 +147,8 @@ def _text(found: _Round) -> str:
 
 def _began(found: _Round, name: str) -> str:
     if found.ended_at:
-        return f"{_when(found)} {name} ran {FROM_ZERO}"
-    return f"Since {wording.day(found.started_at)} {name} runs {FROM_ZERO}"
+        return f"{_when(found)} {name} ran {found.against}"
+    return f"Since {wording.day(found.started_at)} {name} runs {found.against}"
 
 
 def _when(found: _Round) -> str:
@@ -164,6 +177,8 @@ def _what_was_decided(found: _Round) -> str:
         return " Everybody sees it now." if found.is_of_the_winner else f" Everybody now sees “{winner.variant.name}”."
     if found.ended_at is None:
         return " It waits while the experiment is paused." if found.state == "paused" else ""
+    if found.took_its_place:
+        return " It is today's page since then." if found.arm.is_control else " It was today's page after that."
     if found.arm.status == Arm.Status.PAUSED and found.arm.reason:
         return f" The page was stopped: {found.arm.reason}."
     if found.experiment.finished_at == found.ended_at:

@@ -5,19 +5,24 @@ Rates, shares and lifts are fractions. What is not known is None, never zero.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from experiments import bandit, belief, evidence, inference, lag
 from experiments.belief import Belief
 from experiments.evidence import Evidence, Floats
 from experiments.models import EXPOSURES, Allocation, Arm, EpochCount, Experiment
-from experiments.reporting import further
+from experiments.reporting import further, lineage, next_steps, why
+from experiments.reporting.controls import controls
+from experiments.reporting.gained import gained
+from experiments.reporting.health import health
+from experiments.reporting.money import money
 from experiments.reporting.proofs import proofs
 from experiments.reporting.sentences import sentence
 from experiments.reporting.values import ArmReport, Moment, Report, SampleRatioReport, VerdictReport
@@ -27,6 +32,7 @@ LEVEL = 0.95  # of every interval
 MINIMUM_EXPOSURES = 1_000  # of the leader and of the control, before a report says more than "too early"
 FAR_AHEAD = 0.8  # probability best: nobody is told to try bolder pages beside such a leader
 FORGOTTEN = "forgotten"  # the tally of people who asked to be forgotten
+DAY = timedelta(days=1)
 MOST_MOMENTS = 400  # a chart a thousand pixels wide shows no more
 
 __all__ = ["ArmReport", "Moment", "Report", "SampleRatioReport", "VerdictReport", "as_json", "build"]
@@ -43,17 +49,29 @@ class _Reached:
 def build(experiment: Experiment) -> Report:
     """Compute the report from what is counted now."""
     arms = evidence.entered_arms(experiment)
-    allocation = experiment.allocations.last()
+    allocations = list(experiment.allocations.order_by("epoch"))
+    allocation = allocations[-1] if allocations else None
     known, now = evidence.gather(experiment, arms), timezone.now()
     believed = belief.of(experiment, known, now)
     ratio = _ratio(experiment, known)
     judged = _judged(believed, ratio) if ratio else None
     reached = _reached(arms, experiment.trusted_from_epoch)
-    arm_reports = _arms(believed, allocation, reached, judged) if arms else []
+    control_since = evidence.control_since(experiment)
+    arm_reports = _arms(believed, allocation, reached, judged, control_since) if arms else []
     rounds = proofs(experiment)
     said = sentence(experiment, arm_reports, judged, rounds)
-    behind, tallies = lag.measure(), _tallies(experiment)
-    return Report(
+    behind, tallies = lag.measure(), _tallies(experiment, now)
+    outlook = further.outlook(experiment, said, _ahead(arm_reports, judged))
+    parts = next_steps.Known(
+        experiment=experiment,
+        arms=arm_reports,
+        judged=judged,
+        verdict=said,
+        proofs=rounds,
+        outlook=outlook,
+        visitors_per_day=next_steps.visitors_per_day(experiment, known, now),
+    )
+    found = Report(
         experiment_id=experiment.pk,
         name=experiment.name,
         slug=experiment.slug,
@@ -69,17 +87,38 @@ def build(experiment: Experiment) -> Report:
         arms=arm_reports,
         waiting=experiment.arms.filter(status=Arm.Status.WAITING).count(),
         sample_ratio=SampleRatioReport(p_value=ratio.p_value if ratio else None, ok=ratio.ok if ratio else True),
-        verdict=said,
-        history=_history(experiment),
+        verdict=next_steps.with_parts(parts),
+        history=_history(allocations),
         not_counted=_not_counted(tallies),
-        forgotten=tallies[FORGOTTEN],
+        forgotten=tallies.get(FORGOTTEN, (0, 0))[0],
         leads=experiment.leads.count(),
         frozen_at=experiment.frozen_at,
         set_aside=further.set_aside(experiment),
         proofs=rounds,
         replay=further.replay(known),
-        outlook=further.outlook(experiment, said, _ahead(arm_reports, judged)),
+        outlook=outlook,
         still_maturing=believed.still_maturing,
+        controls=controls(experiment),
+    )
+    return _with_reasons(found, experiment, believed, tallies)
+
+
+def _with_reasons(
+    found: Report, experiment: Experiment, believed: Belief, tallies: Mapping[str, tuple[int, int]]
+) -> Report:
+    """Add what stands behind the numbers; of numbers that cannot be trusted, nothing that compares pages."""
+    known, now, arms = believed.known, found.generated_at, found.arms
+    is_trusted = found.verdict.state != "cannot_be_trusted"
+    compares = bool(arms) and is_trusted
+    return replace(
+        found,
+        replay=found.replay if is_trusted else None,
+        gained=gained(known, now) if compares else [],
+        slots=why.slots(believed) if compares else [],
+        breakdown=why.segments(experiment, arms, is_trusted=is_trusted),
+        health=health(experiment, known, tallies),
+        money=money(experiment, known, is_trusted=is_trusted) if arms else None,
+        lineage=lineage.if_bred(experiment, believed) if compares else None,
     )
 
 
@@ -91,6 +130,15 @@ def as_json(report: Report) -> dict[str, Any]:
         _write_times(moment, "at")
     for proof in data["proofs"]:
         _write_times(proof, "started_at", "ended_at")
+    for gain in data["gained"]:
+        _write_times(gain, "at")
+    for split in data["health"]["splits"] if data["health"] else ():
+        _write_times(split, "day")
+    if data["breakdown"]:
+        _write_times(data["breakdown"], "made_at")
+    for change in data["controls"]:
+        _write_times(change, "made_at")
+    del data["lineage"]  # a hundred pages' worth; GET …/lineage has it
     place = next((place for place, proof in enumerate(report.proofs) if proof is report.proof), None)
     return {**data, "proof": None if place is None else data["proofs"][place]}
 
@@ -120,21 +168,29 @@ def _ahead(arms: Sequence[ArmReport], judged: inference.Verdict | None) -> str |
     return None if leader.is_control else leader.name
 
 
-def _better(known: Evidence, judged: inference.Verdict | None) -> list[bool]:
+def _better(known: Evidence, judged: inference.Verdict | None, *, since: int) -> list[bool]:
     """Tell which arms are better than the control, by evidence alone.
 
     The threshold is that of a winner: arm k exceeds c falsely with a chance of at most 1 / c, however often one looks,
     so that of all arms any does with at most 5%. If all arms are equal, that covers the claim of a winner as well: who
     beats everybody beats the control.
+
+    Of a control that took its place while the experiment ran, only what was counted `since` then says anything: it was
+    chosen for looking good in the epochs before.
     """
     if judged is None or judged.leader is None:
         return [False] * len(known.arms)
-    found = inference.evidence_against(known.control, known.exposures, known.conversions)
+    counted = np.array([epoch >= since for epoch, _ in known.strata], dtype=bool)
+    found = inference.evidence_against(known.control, known.exposures[counted], known.conversions[counted])
     return [bool(better) for better in found > inference.winner_threshold(len(known.arms))]
 
 
 def _arms(
-    believed: Belief, allocation: Allocation | None, reached: dict[int, _Reached], judged: inference.Verdict | None
+    believed: Belief,
+    allocation: Allocation | None,
+    reached: dict[int, _Reached],
+    judged: inference.Verdict | None,
+    control_since: int,
 ) -> list[ArmReport]:
     known, standing = believed.known, believed.standing
     exposures, conversions = known.total_exposures, known.total_conversions
@@ -145,7 +201,7 @@ def _arms(
     lift, lift_low, lift_high = believed.posterior.lift(control=known.control, level=LEVEL)
     raw = _raw_lifts(exposures, conversions, known.control)
     shares = allocation.shares if allocation else {}
-    values, better = known.values.sum(axis=0), _better(known, judged)
+    values, better = known.values.sum(axis=0), _better(known, judged, since=control_since)
     return [
         ArmReport(
             key=arm.key,
@@ -218,8 +274,7 @@ def _reached(arms: Sequence[Arm], from_epoch: int) -> dict[int, _Reached]:
     return reached
 
 
-def _history(experiment: Experiment) -> list[Moment]:
-    rows = list(experiment.allocations.order_by("epoch"))
+def _history(rows: Sequence[Allocation]) -> list[Moment]:
     step = math.ceil(len(rows) / MOST_MOMENTS) or 1
     kept = [row for place, row in enumerate(rows) if place % step == 0 or place == len(rows) - 1]
     return [
@@ -228,13 +283,16 @@ def _history(experiment: Experiment) -> list[Moment]:
     ]
 
 
-def _tallies(experiment: Experiment) -> Counter[str]:
-    return Counter(dict(experiment.tallies.values_list("kind").annotate(Sum("count"))))
+def _tallies(experiment: Experiment, now: datetime) -> dict[str, tuple[int, int]]:
+    """Return by kind what was tallied ever, and in the last 24 hours."""
+    lately = Sum("count", filter=Q(hour__gt=now - DAY), default=0)
+    rows = experiment.tallies.values("kind").annotate(ever=Sum("count"), lately=lately)
+    return {kind: (ever, new) for kind, ever, new in rows.values_list("kind", "ever", "lately")}
 
 
-def _not_counted(tallies: Counter[str]) -> dict[str, int]:
+def _not_counted(tallies: Mapping[str, tuple[int, int]]) -> dict[str, int]:
     """Return the tallies of what was not counted, less the pages that waited to be seen and then were."""
-    numbers = tallies.copy()
+    numbers = Counter({kind: ever for kind, (ever, _) in tallies.items()})
     numbers[kinds.UNCONFIRMED] -= numbers.pop(kinds.CONFIRMED, 0)
     numbers[kinds.PREFETCH] -= numbers.pop(kinds.SHOWN, 0)
     numbers.pop(FORGOTTEN, None)  # was counted

@@ -119,7 +119,12 @@ def _leaning(experiment: Experiment, arms: Sequence[ArmReport], ahead: ArmReport
 
 def _better(experiment: Experiment, ahead: ArmReport, rates: str) -> str:
     """Keep two claims apart: better than today's page, which is sure, and best of all pages, which is not."""
-    best = f"Whether it is the best of all pages is not sure yet ({wording.chance(ahead.probability_best)})."
+    chance = wording.chance(ahead.probability_best)
+    best = (
+        f"Whether it is the best of all pages is not sure yet ({chance})."
+        if (ahead.probability_best or 0.0) < LOOKS_BEST
+        else f"It looks best of all pages, too ({chance}), but the evidence is not yet strong enough to rely on that."
+    )
     gain = _possible_gain(ahead) if ahead.lift_interval is not None and ahead.lift_interval[0] > 0 else ""
     return (
         f"{_name(ahead)} is better than today's page, that is sure: {rates}.{gain} {best} {_go_on(experiment, ahead)}"

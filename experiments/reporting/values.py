@@ -44,6 +44,11 @@ class VerdictReport:
     # Two claims, each by evidence that holds however often one looks; the second is the harder one.
     better_than_control: bool = False  # the leader is better than today's page
     best_of_all: bool = False  # the leader is better than every other page
+    # The same in parts, each a sentence or two; empty where there is nothing to say.
+    action: str = ""  # what to do
+    sure: str = ""  # how sure it is
+    unknown: str = ""  # what is not known yet
+    when: str = ""  # how long until it is, at today's traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,185 @@ class OutlookReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GainReport:
+    """Conversions gained over an equal split of the same visitors, up to one time."""
+
+    at: datetime
+    gained: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionReport:
+    """What one option of a gene brings, beside the other options of its slot; the pages' other genes taken out."""
+
+    option: str
+    pages: int
+    exposures: int
+    effect: float
+    interval: tuple[float, float]
+    is_thin: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotReport:
+    slot: str  # angle, layout …
+    title: str
+    options: Sequence[OptionReport]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentReport:
+    """Visitors of one kind: how they convert, and whether the page in front does better with them, too."""
+
+    value: str
+    exposures: int
+    conversions: int
+    rate: float | None
+    rate_interval: tuple[float, float] | None
+    lift: float | None  # of the compared page over today's, among these visitors alone
+    lift_interval: tuple[float, float] | None
+    is_thin: bool  # too few to compare pages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DimensionReport:
+    key: str  # source, campaign …
+    title: str
+    segments: Sequence[SegmentReport]
+    other_exposures: int  # in smaller segments, together
+    other_conversions: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakdownReport:
+    made_at: datetime
+    visitors: int
+    compared: str  # key of the page that is compared with today's in each segment; empty if there is none
+    name: str
+    dimensions: Sequence[DimensionReport]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitReport:
+    """Whether the visitors of one day arrived as they were sent."""
+
+    day: datetime
+    exposures: int
+    arm: str  # the page furthest from what it was promised
+    name: str
+    got: int
+    expected: float
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthReport:
+    splits: Sequence[SplitReport]  # by day, the newest first
+    bots: int
+    bots_today: int  # within the last 24 hours
+    late: int
+    late_today: int
+    consent_required: bool
+    no_consent: int
+    refused: int  # records that could not be counted, kept for a person to read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueReport:
+    """What a visitor of one page is worth."""
+
+    arm: str
+    name: str
+    value: float
+    per_visitor: float
+    interval: tuple[float, float] | None
+    per_order: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoneyReport:
+    currency: str
+    values: Sequence[ValueReport]  # of a revenue goal; empty for others
+    model_usd: float  # what writing the pages cost
+    extra: float | None  # conversions more than today's page alone would have brought, from the same visitors
+    extra_interval: tuple[float, float] | None
+    usd_per_extra: float | None
+    usd_per_extra_interval: tuple[float, float] | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A variant in the family tree."""
+
+    id: int
+    number: int
+    key: str  # of its arm; empty while it has none
+    name: str
+    operator: str  # empty: the first generation
+    round: int | None  # of breeding
+    parents: tuple[int, ...]
+    changed: tuple[str, ...]  # slots in which it differs from its (first) parent
+    direction: str
+    reason: str
+    model: str
+    prompt_version: str
+    cost_usd: float | None  # its part of its generation's cost; None where nobody was asked
+    status: str  # control, live, waiting, retired, paused, draft, approved, rejected
+    exposures: int
+    conversions: int
+    rate: float | None
+    lift: float | None  # over today's page
+    lift_interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditReport:
+    """What an operator, a direction or a gene earned."""
+
+    kind: str  # operator, direction, gene
+    name: str
+    slot: str  # of a gene
+    lift: float
+    lift_interval: tuple[float, float]
+    chance_better: float
+    pages: int
+    visitors: int
+    against: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Where every variant came from, and what that earned."""
+
+    experiment_id: int
+    members: Sequence[Member]
+    credit: Sequence[CreditReport]
+    learnt: Sequence[str]
+    works: str  # whether breeding works, in words; empty while nothing was bred
+
+    @property
+    def is_bred(self) -> bool:
+        return any(member.parents or member.round for member in self.members)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlReport:
+    """Another page took today's page's place while the experiment ran."""
+
+    arm: str  # today's page from then on
+    before: str  # what was today's page until then
+    since_epoch: int
+    made_at: datetime
+    text: str
+    head: Sequence[str]  # of what was known against the page before, as it stood
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """An allocation as history: what was known and what was decided at one time."""
 
@@ -134,7 +318,14 @@ class Report:
     proofs: Sequence[ProofReport] = ()  # every proof round, the newest first
     replay: ReplayReport | None = None
     outlook: OutlookReport | None = None
+    controls: Sequence[ControlReport] = ()  # changes of today's page, the newest first
+    lineage: Lineage | None = None  # None where no page ever came from another
     still_maturing: float = 0.0  # part of the conversions of visitors so far that is expected still to come
+    gained: Sequence[GainReport] = ()  # over time
+    slots: Sequence[SlotReport] = ()
+    breakdown: BreakdownReport | None = None
+    health: HealthReport | None = None
+    money: MoneyReport | None = None
 
     @property
     def exposures(self) -> int:

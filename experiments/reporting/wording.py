@@ -10,6 +10,7 @@ MINUS = "\u2212"  # a hyphen would let a line break between the sign and its num
 NARROW_RATE = 0.003  # an interval of 0.3 points: from here on 0.01 points are worth showing
 SMALL_RATE, NARROW_SMALL_RATE = 0.01, 0.01  # below 1%, an interval of one point is enough
 NARROW_LIFT = 0.1  # an interval of 10 points
+CENT = 0.01
 NEARLY = 0.005  # half a percent: what would round to 0% or 100% is not quite that
 
 type Interval = tuple[float, float]
@@ -77,6 +78,16 @@ def duration(length: timedelta) -> str:
 
 def day(at: datetime) -> str:
     return f"{at.day} {at:%b %Y}"
+
+
+def usd(amount: float) -> str:
+    """Return dollars and cents."""
+    return "less than $0.01" if 0 < amount < CENT / 2 else f"${amount:,.2f}"
+
+
+def money(amount: float, currency: str) -> str:
+    """Return an amount with its currency's code."""
+    return f"{amount:,.2f} {currency}"
 
 
 def count_of(number: int, noun: str) -> str:

@@ -10,7 +10,10 @@
     /p/{slug}/forget        a visitor who takes their consent back
     /p/{slug}/i/{file}      an image
     /p/{slug}/greenhouse.js the script that reports events
+    /p/{slug}/robots.txt    for a page that is the root of a host
     /healthz /readyz /metrics
+
+All of it stands below the experiment's own address as well, where it has one (places.py).
 
 Answering touches memory and one append to the journal. What it needs of Redis is fetched by background threads, which
 `start` starts and `close` stops.
@@ -33,6 +36,9 @@ from experiments.splitter.cookies import COOKIE_PURPOSE, PENDING_PURPOSE, TOKEN_
 from experiments.splitter.health import Health
 from experiments.splitter.journal import Journal, JournalUnavailable
 from experiments.splitter.links import with_query, wsgi_safe
+from experiments.splitter.places import PREFIX, host_asked
+from experiments.splitter.probes import COOKIE_PURPOSE as TEST_COOKIE_PURPOSE
+from experiments.splitter.probes import MARK, MARK_PURPOSE, Probes
 from experiments.splitter.rates import RateLimit
 from experiments.splitter.refresher import Refresher
 from experiments.splitter.requests import Environ, address, host_name, is_preview, text
@@ -62,7 +68,6 @@ logger = logging.getLogger(__name__)
 
 StartResponse = Callable[[str, Headers], object]
 
-PREFIX = "/p/"
 HEALTH_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 READING = ("GET", "HEAD")
 SENDING = ("POST",)
@@ -113,15 +118,14 @@ class Splitter:
             journal=self.journal,
             tallies=self.tallies,
             now_ms=now_ms,
+            country_header=config.country_header,
             trusted_proxies=config.trusted_proxy_count,
         )
+        self._probes = _probes(config, self._visits, now_ms)
         sightings = Sightings(visits=self._visits, journal=self.journal, tallies=self.tallies, now_ms=now_ms)
+        tokens = _signer(config, TOKEN_PURPOSE)
         self._conversions = Conversions(
-            sightings=sightings,
-            tokens=_signer(config, TOKEN_PURPOSE),
-            journal=self.journal,
-            tallies=self.tallies,
-            now_ms=now_ms,
+            sightings=sightings, tokens=tokens, journal=self.journal, tallies=self.tallies, now_ms=now_ms
         )
         self._health = Health(
             refresher=self.refresher, journal=self.journal, shipper=self.shipper, tallies=self.tallies
@@ -138,6 +142,7 @@ class Splitter:
             "seen": sightings.seen,
             "forget": sightings.forget,
             "greenhouse.js": self._greenhouse_script,
+            "robots.txt": _robots,
         }
         self._keyed: dict[str, Callable[[Experiment, Environ, str], Reply]] = {
             "go": self._conversions.click,
@@ -160,9 +165,10 @@ class Splitter:
     def owns(self, environ: Environ) -> bool:
         """Tell whether a request is the visitor tier's: neither a preview nor the console's.
 
-        On the host of pages with scripts of their own there is no console at all.
+        On the host of pages with scripts of their own, and on marketers' hosts, there is no console at all.
         """
-        if self._is_on_pages_host(environ):
+        addressed = self.refresher.addressed
+        if self._is_on_pages_host(environ) or (addressed and host_asked(environ) in addressed):
             return True
         path = text(environ, "PATH_INFO")
         if path.startswith(PREFIX):
@@ -208,18 +214,44 @@ class Splitter:
 
     def _reply(self, environ: Environ) -> Reply:
         path = text(environ, "PATH_INFO")
-        if not path.startswith(PREFIX) or is_preview(environ):
+        experiment, below = self._asked_for(path, environ)
+        if (experiment is None and not path.startswith(PREFIX)) or is_preview(environ):
             return self._health_reply(path, environ)
-        slug, slash, rest = path[len(PREFIX) :].partition("/")
-        experiment = self.refresher.experiments.get(slug)
         if not self._limit.allows(address(environ, self._trusted_proxies)):
             return self._refuse(experiment)
-        if experiment is None or (experiment.has_own_host and not self._is_on_pages_host(environ)):
+        if experiment is None or not self._may_show(experiment, environ):
             return NOWHERE
+        if MARK in environ and (mark := self._probes.mark(experiment, environ)):
+            return self._probes.answer(experiment, mark, below, environ)
         # Optimization: by far the most requests are for the page, so that is asked first.
-        if not rest and slash and environ["REQUEST_METHOD"] == "GET":
+        if below == "/" and environ["REQUEST_METHOD"] == "GET":
             return self._visits.page(experiment, environ)
-        return self._other_reply(experiment, environ, slash + rest)
+        return self._other_reply(experiment, environ, below)
+
+    def _asked_for(self, path: str, environ: Environ) -> tuple[Experiment | None, str]:
+        """Give the experiment that a path belongs to, and what stands below its page: a slash for the page itself.
+
+        On a marketer's host only what has its address there is shown, be it that the path was changed on the way.
+        """
+        named, below = None, ""
+        if path.startswith(PREFIX):
+            slug, slash, rest = path[len(PREFIX) :].partition("/")
+            named, below = self.refresher.experiments.get(slug), slash + rest
+        # Optimization: most installations have no addresses but their own.
+        theirs = self.refresher.addressed.get(host_asked(environ)) if self.refresher.addressed else None
+        if theirs is None or named in theirs:
+            return named, below
+        for experiment in theirs:
+            base = experiment.place_asked(environ).base
+            if f"{path}/".startswith(base):
+                return experiment, path[len(base) - 1 :]
+        return None, ""
+
+    def _may_show(self, experiment: Experiment, environ: Environ) -> bool:
+        """Tell whether a page may be shown on this host: one with scripts of its own is kept from the console's."""
+        if not experiment.has_own_host or self._is_on_pages_host(environ):
+            return True
+        return experiment.place_asked(environ) is experiment.own_place
 
     def _is_on_pages_host(self, environ: Environ) -> bool:
         return bool(self._pages_host) and host_name(text(environ, "HTTP_HOST")) == self._pages_host
@@ -272,9 +304,8 @@ class Splitter:
     def _last_resort(self, environ: Environ) -> Reply:
         """Answer what we failed to answer: with the control where a page was asked for."""
         self.tallies.count("crashes")
-        slug, _, rest = text(environ, "PATH_INFO").removeprefix(PREFIX).partition("/")
-        experiment = self.refresher.experiments.get(slug)
-        if experiment is None or rest or (experiment.has_own_host and not self._is_on_pages_host(environ)):
+        experiment, below = self._asked_for(text(environ, "PATH_INFO"), environ)
+        if experiment is None or below not in {"", "/"} or not self._may_show(experiment, environ):
             return BROKEN
         return experiment.control.page.identity
 
@@ -303,6 +334,16 @@ def _signer(config: Config, purpose: bytes) -> Signer:
     return Signer(config.secret_key, fallbacks=config.secret_key_fallbacks, purpose=purpose)
 
 
+def _probes(config: Config, visits: Visits, now_ms: Milliseconds) -> Probes:
+    return Probes(
+        marks=_signer(config, MARK_PURPOSE),
+        cookies=_signer(config, TEST_COOKIE_PURPOSE),
+        visits=visits,
+        now_ms=now_ms,
+        trusted_proxies=config.trusted_proxy_count,
+    )
+
+
 def _script() -> Answer:
     source = Path(__file__).with_name("greenhouse.js").read_bytes()
     blob = Blob(identity=source, gzip=gzip.compress(source, mtime=0), content_type="text/javascript")
@@ -311,7 +352,12 @@ def _script() -> Answer:
 
 def _with_slash(experiment: Experiment, environ: Environ) -> Reply:
     query = wsgi_safe(text(environ, "QUERY_STRING"))
-    return empty(PERMANENT, ("Location", with_query(f"{PREFIX}{experiment.slug}/", query)))
+    return empty(PERMANENT, ("Location", with_query(experiment.place_asked(environ).base, query)))
+
+
+def _robots(experiment: Experiment, environ: Environ) -> Reply:
+    """Let search engines in where the page is a host's root, but not through its links."""
+    return plain(OK, f"User-agent: *\nDisallow: {experiment.place_asked(environ).base}go/\n")
 
 
 def _image(experiment: Experiment, environ: Environ, name: str) -> Reply:

@@ -1,5 +1,6 @@
 """Turn environment variables into the visitor tier's settings. Defaults live here and nowhere else."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ DEFAULT_STATE_DIR = "var"
 DEFAULT_RATE_PER_SECOND = 400.0
 DEFAULT_THREADS = 32
 DEFAULT_RATE_EXEMPT = "127.0.0.1,::1"
+
+
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 class BadSetting(ValueError):
@@ -32,6 +36,7 @@ class Config:
     rate_exempt: frozenset[str] = frozenset(DEFAULT_RATE_EXEMPT.split(","))
     threads: int = DEFAULT_THREADS  # that the server answers with
     pages_host: str = ""  # the only host for pages with scripts of their own; without it they are not served
+    country_header: str = ""  # in which a proxy names the visitor's country, as the environ has it: HTTP_CF_IPCOUNTRY
     trusted_proxy_count: int = 0  # X-Forwarded-For and -Proto are believed only when this is above 0
 
 
@@ -52,6 +57,7 @@ def from_environ(environ: Mapping[str, str]) -> Config:
         rate_exempt=frozenset(_words(environ.get("VISITOR_RATE_EXEMPT", DEFAULT_RATE_EXEMPT))),
         threads=int(_number(environ, "WEB_THREADS", DEFAULT_THREADS)),
         pages_host=host_name(environ.get("PAGES_HOST", "")),
+        country_header=_header(environ.get("COUNTRY_HEADER", "")),
         trusted_proxy_count=int(_number(environ, "TRUSTED_PROXY_COUNT", 0)),
     )
 
@@ -73,6 +79,13 @@ def _shards(environ: Mapping[str, str]) -> int | None:
     if not text.isdecimal() or not 1 <= int(text) <= SHARDS:
         raise BadSetting(f"JOURNAL_SHARDS must be a whole number from 1 to {SHARDS}, got {text!r}")
     return int(text)
+
+
+def _header(name: str) -> str:
+    """Return the key under which the environ has a header, such as CF-IPCountry."""
+    if name and not _HEADER.fullmatch(name):
+        raise BadSetting(f"COUNTRY_HEADER must be the name of a header, such as CF-IPCountry, got {name!r}")
+    return f"HTTP_{name.upper().replace('-', '_')}" if name else ""
 
 
 def _words(text: str) -> list[str]:

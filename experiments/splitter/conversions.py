@@ -63,7 +63,7 @@ class Conversions:
             is_exposed |= self._count_click(experiment, visitor, link.goals)
         query = _query_of_page(experiment, environ)
         if link.is_form:
-            return empty(FOUND, ("Location", with_query(f"/p/{experiment.slug}/", query) + FORM))
+            return empty(FOUND, ("Location", with_query(experiment.place_asked(environ).base, query) + FORM))
         # A token earns a conversion at another server, which must not be one without an exposure.
         has_token = link.wants_token and is_exposed
         token = self.tokens.sign(visitor.assignment) if has_token and visitor.assignment else ""
@@ -119,7 +119,7 @@ class Conversions:
         except JournalUnavailable:
             self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
             return self._shown_again(experiment, environ, submission, UNAVAILABLE, "not_sent")
-        thanks = with_query(f"/p/{experiment.slug}/thanks", _query_of_page(experiment, environ))
+        thanks = with_query(f"{experiment.place_asked(environ).base}thanks", _query_of_page(experiment, environ))
         return empty(SEE_OTHER, ("Location", thanks))
 
     def _shown_again(

@@ -5,7 +5,8 @@ absent Redis. What was last served is on disk (archive.py) for a process that st
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 
 from experiments.splitter.archive import Archive
 from experiments.splitter.clock import Milliseconds
@@ -29,6 +30,7 @@ class Refresher:
 
     def __init__(self, *, store: Store, archive: Archive, tallies: Tallies, monotonic_ms: Milliseconds) -> None:
         self.experiments: dict[str, Experiment] = {}  # by slug
+        self.addressed: dict[str, list[Experiment]] = {}  # by host: those with an address there, longest path first
         self.is_loaded = False  # something was learnt, be it that there is nothing to serve
         self._store = store
         self._archive = archive
@@ -92,12 +94,14 @@ class Refresher:
         slug, sequence = identity_of(parsed)
         if parsed.get("status") == Status.GONE:
             self.experiments.pop(slug, None)
+            self.addressed = _addressed(self.experiments.values())
             self._sequences[slug] = sequence
             return {}
         blobs = self._fetched(blobs_of(parsed), fetch)
         experiment = compile_experiment(parsed, blobs)
         self._blobs |= blobs
         self.experiments[slug] = experiment  # one assignment: requests see the old one or the new one
+        self.addressed = _addressed(self.experiments.values())
         self._sequences[slug] = sequence
         return blobs
 
@@ -145,3 +149,14 @@ class Refresher:
         if not self._is_reachable:
             self._is_reachable = True
             logger.info("snapshots are refreshed again")
+
+
+def _addressed(experiments: Iterable[Experiment]) -> dict[str, list[Experiment]]:
+    found: dict[str, list[tuple[int, Experiment]]] = {}
+    for experiment in experiments:
+        if own := experiment.own_place:
+            found.setdefault(own.host, []).append((len(own.base), experiment))
+    return {
+        host: [experiment for _, experiment in sorted(each, key=itemgetter(0), reverse=True)]
+        for host, each in found.items()
+    }

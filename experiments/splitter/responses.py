@@ -1,6 +1,7 @@
 """Turn stored bytes into finished answers: status, headers and body per encoding, made once and sent many times."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -60,11 +61,16 @@ class Answer(NamedTuple):
         return self[_place(accept_encoding[:MAX_HEADER])] if accept_encoding else self.identity
 
 
-def answer_of(blob: Blob, *, cache_control: str = NO_STORE) -> Answer:
+def answer_of(blob: Blob, *, cache_control: str = NO_STORE, extra: Sequence[tuple[str, str]] = ()) -> Answer:
     """Make the answer of a page or image. An encoding that the blob lacks stands for the plain form."""
-    identity = _reply_of(blob, blob.identity, None, cache_control)
-    br = _reply_of(blob, blob.br, "br", cache_control) if blob.br is not None else identity
-    gzip = _reply_of(blob, blob.gzip, "gzip", cache_control) if blob.gzip is not None else identity
+
+    def reply(body: bytes, encoding: str | None) -> Reply:
+        status, headers, body = _reply_of(blob, body, encoding, cache_control)
+        return Reply(status, [*headers, *extra], body)
+
+    identity = reply(blob.identity, None)
+    br = reply(blob.br, "br") if blob.br is not None else identity
+    gzip = reply(blob.gzip, "gzip") if blob.gzip is not None else identity
     return Answer(identity=identity, br=br, gzip=gzip, either=gzip if br is identity else br)
 
 

@@ -20,7 +20,7 @@ from experiments.splitter.requests import Environ, is_cross_site, text
 from experiments.splitter.responses import FORBIDDEN, NO_CONTENT, UNAVAILABLE, Reply, empty, plain
 from experiments.splitter.snapshot import Experiment
 from experiments.splitter.tallies import Tallies
-from experiments.splitter.visits import PENDING, Visits, expired, exposure_of
+from experiments.splitter.visits import PENDING, Visits, expired
 
 RETRY_SECONDS = "5"
 REFERRER = "referrer="  # the parameter by which greenhouse.js says which site led to the page
@@ -57,7 +57,9 @@ class Sightings:
             return Visitor(uncounted_because=self._why_unknown(experiment, environ))
         if experiment.confirm_exposures:
             return Visitor(uncounted_because=kinds.TOO_SOON)
-        return Visitor(assignment=pending, exposure=exposure_of(pending, _page_request(experiment, environ)))
+        return Visitor(
+            assignment=pending, exposure=self.visits.exposure(pending, self._page_request(experiment, environ))
+        )
 
     def seen(self, experiment: Experiment, environ: Environ) -> Reply:
         """Count the exposure of a page that was shown. Whoever has nothing pending is told nothing about it."""
@@ -65,16 +67,16 @@ class Sightings:
             return NOT_OURS
         pending = self.visits.pending(experiment, environ)
         if pending is None:
-            return empty(NO_CONTENT, ("Set-Cookie", expired(PENDING, experiment)))
+            return empty(NO_CONTENT, ("Set-Cookie", expired(PENDING, experiment, environ)))
         try:
-            self.journal.append(exposure_of(pending, _page_request(experiment, environ)))
+            self.journal.append(self.visits.exposure(pending, self._page_request(experiment, environ)))
         except JournalUnavailable:
             self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
             return empty(UNAVAILABLE, ("Retry-After", RETRY_SECONDS))
         self.tallies.count("exposures")
         self.tallies.add(experiment.number, kinds.CONFIRMED if experiment.confirm_exposures else kinds.SHOWN)
         confirmed = self.visits.cookie(experiment, pending, environ)
-        return empty(NO_CONTENT, ("Set-Cookie", confirmed), ("Set-Cookie", expired(PENDING, experiment)))
+        return empty(NO_CONTENT, ("Set-Cookie", confirmed), ("Set-Cookie", expired(PENDING, experiment, environ)))
 
     def forget(self, experiment: Experiment, environ: Environ) -> Reply:
         """Have all that is kept of a visitor deleted, and take their cookies away."""
@@ -95,7 +97,18 @@ class Sightings:
                 self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
                 return empty(UNAVAILABLE, ("Retry-After", RETRY_SECONDS))
         names = (experiment.cookie, PENDING)
-        return empty(NO_CONTENT, *(("Set-Cookie", expired(name, experiment)) for name in names))
+        return empty(NO_CONTENT, *(("Set-Cookie", expired(name, experiment, environ)) for name in names))
+
+    def _page_request(self, experiment: Experiment, environ: Environ) -> Environ:
+        """Give the request by which the page itself was asked for, as far as a request from the page tells."""
+        referrer = text(environ, "QUERY_STRING").removeprefix(REFERRER)[:MAX_HOST]
+        return {
+            "QUERY_STRING": query_of_page(experiment, environ),
+            "HTTP_REFERER": f"https://{referrer}/" if referrer else "",
+            "HTTP_USER_AGENT": text(environ, "HTTP_USER_AGENT"),
+            "HTTP_ACCEPT_LANGUAGE": text(environ, "HTTP_ACCEPT_LANGUAGE"),
+            self.visits.country_header: text(environ, self.visits.country_header),
+        }
 
     def _why_unknown(self, experiment: Experiment, environ: Environ) -> str:
         values = cookie_values(text(environ, "HTTP_COOKIE"), experiment.cookie)
@@ -114,15 +127,5 @@ class Sightings:
 
 def query_of_page(experiment: Experiment, environ: Environ) -> str:
     """Give the query string of the page that a request came from."""
-    return page_query(text(environ, "HTTP_REFERER"), host=text(environ, "HTTP_HOST"), path=f"/p/{experiment.slug}/")
-
-
-def _page_request(experiment: Experiment, environ: Environ) -> Environ:
-    """Give the request by which the page itself was asked for, as far as a request from the page tells."""
-    referrer = text(environ, "QUERY_STRING").removeprefix(REFERRER)[:MAX_HOST]
-    return {
-        "QUERY_STRING": query_of_page(experiment, environ),
-        "HTTP_REFERER": f"https://{referrer}/" if referrer else "",
-        "HTTP_USER_AGENT": text(environ, "HTTP_USER_AGENT"),
-        "HTTP_ACCEPT_LANGUAGE": text(environ, "HTTP_ACCEPT_LANGUAGE"),
-    }
+    base = experiment.place_asked(environ).base
+    return page_query(text(environ, "HTTP_REFERER"), host=text(environ, "HTTP_HOST"), path=base)

@@ -17,6 +17,8 @@ from experiments.splitter.assignment import BadShares, Split, salted_hash, split
 from experiments.splitter.cookies import cookie_name
 from experiments.splitter.forms import Form, FormPage, form_of, form_page_of
 from experiments.splitter.links import Link, link_of
+from experiments.splitter.places import Place, host_asked, own_place, usual_place
+from experiments.splitter.requests import Environ
 from experiments.splitter.responses import IMMUTABLE, Answer, Headers, answer_of, page_headers
 from experiments.splitter.stores import Blob
 
@@ -100,7 +102,8 @@ class Experiment:
     consent_required: bool
     confirm_exposures: bool
     cookie: str  # the cookie's name
-    cookie_attributes: str
+    place: Place
+    own_place: Place | None  # at the address that the marketer gave it
     goals: Mapping[str, Goal]
     links: Mapping[str, Link]
     form: Form | None
@@ -108,6 +111,11 @@ class Experiment:
     everyone_gets: Arm | None  # whatever their cookie says; None while arms compete
     has_own_host: bool  # carries scripts of its own, so it is shown on PAGES_HOST alone
     blobs: frozenset[str]  # hashes of everything it is made of
+
+    def place_asked(self, environ: Environ) -> Place:
+        """Give the place at which a visitor sees the page."""
+        own = self.own_place
+        return own if own is not None and host_asked(environ) == own.host else self.place
 
 
 def parse(document: str) -> dict[str, Any]:
@@ -147,11 +155,13 @@ def compile_experiment(document: Mapping[str, Any], blobs: Mapping[str, Blob]) -
 
 def _compiled(document: Mapping[str, Any], blobs: Mapping[str, Blob]) -> Experiment:
     status = Status(document["status"])
-    arms = {key: _arm(key, arm, blobs) for key, arm in document["arms"].items()}
+    address = str(document.get("address") or "")
+    arms = {key: _arm(key, arm, blobs, address) for key, arm in document["arms"].items()}
     number, slug = int(document["experiment"]), str(document["slug"])
     winner, goals = document.get("winner"), _goals(document["goals"])
     # A cookie that dies before the last goal's window would lose conversions that count.
     cookie_seconds = max([int(document["cookie_seconds"]), *(goal.window_ms // 1000 for goal in goals.values())])
+    cookie_seconds = min(cookie_seconds, MAX_COOKIE_SECONDS)
     if status is Status.PROMOTED and winner not in arms:
         raise BadSnapshot(f"promoted without a winner among its arms: {winner!r}")
     return Experiment(
@@ -168,7 +178,8 @@ def _compiled(document: Mapping[str, Any], blobs: Mapping[str, Blob]) -> Experim
         consent_required=bool(document.get("consent_required", False)),
         confirm_exposures=bool(document.get("confirm_exposures", False)),
         cookie=cookie_name(number),
-        cookie_attributes=_cookie_attributes(slug, cookie_seconds),
+        place=usual_place(slug, cookie_seconds=cookie_seconds),
+        own_place=own_place(address, cookie_seconds=cookie_seconds) if address else None,
         goals=goals,
         links={key: link_of(link) for key, link in document["links"].items()},
         form=form_of(document["form"]) if document.get("form") else None,
@@ -186,13 +197,14 @@ def _split(shares: Mapping[str, float], arms: Mapping[str, Arm]) -> Split:
     return split_of({arm: float(share) for arm, share in shares.items()})
 
 
-def _arm(key: str, document: Mapping[str, Any], blobs: Mapping[str, Blob]) -> Arm:
+def _arm(key: str, document: Mapping[str, Any], blobs: Mapping[str, Blob], address: str) -> Arm:
     if not _ARM_KEY.fullmatch(key):
         raise BadSnapshot(f"not an arm's key: {key!r}")
     form = document.get("form")
     return Arm(
         key=key,
-        page=answer_of(blobs[document["page"]]),
+        # Search engines may find the page at two addresses; this says which is meant (RFC 6596).
+        page=answer_of(blobs[document["page"]], extra=[("Link", f'<{address}>; rel="canonical"')] if address else []),
         thanks=answer_of(blobs[document["thanks"]]),
         form=FormAnswer(blob=blobs[form], page=form_page_of(blobs[form].identity)) if form else None,
     )
@@ -209,10 +221,6 @@ def _goals(documents: list[dict[str, Any]]) -> dict[str, Goal]:
 def _images(document: Mapping[str, Any], blobs: Mapping[str, Blob]) -> dict[str, Answer]:
     images = document.get("images") or {}
     return {name: answer_of(blobs[sha], cache_control=IMMUTABLE) for name, sha in images.items()}
-
-
-def _cookie_attributes(slug: str, seconds: int) -> str:
-    return f"; Max-Age={min(seconds, MAX_COOKIE_SECONDS)}; Path=/p/{slug}/; HttpOnly; SameSite=Lax"
 
 
 def _blob_hashes(document: Mapping[str, Any]) -> Iterator[str]:

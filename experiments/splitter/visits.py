@@ -63,6 +63,7 @@ class Visits:
     tallies: Tallies
     now_ms: Milliseconds
     trusted_proxies: int = 0
+    country_header: str = ""  # key of the environ in which a proxy names the visitor's country
     new_visitor: Callable[[], str] = new_visitor
 
     def page(self, experiment: Experiment, environ: Environ) -> Reply:
@@ -140,7 +141,7 @@ class Visits:
         if experiment.confirm_exposures or is_prefetch(environ):
             return self._with_pending_cookie(experiment, assignment, environ)
         try:
-            self.journal.append(exposure_of(assignment, environ))
+            self.journal.append(self.exposure(assignment, environ))
         except JournalUnavailable:
             self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
             return _page_of(experiment.control, environ)
@@ -153,7 +154,7 @@ class Visits:
         if experiment.confirm_exposures or is_prefetch(environ):
             return _page_of(arm, environ)
         try:
-            self.journal.append(exposure_of(pending, environ))
+            self.journal.append(self.exposure(pending, environ))
         except JournalUnavailable:
             self.tallies.add(experiment.number, kinds.JOURNAL_REFUSED)
             return _page_of(arm, environ)
@@ -167,14 +168,29 @@ class Visits:
 
     def cookie(self, experiment: Experiment, assignment: Assignment, environ: Environ) -> str:
         """Give the cookie by which a visitor is known from now on."""
+        return self.cookie_of(experiment, self.cookies.sign(assignment), environ)
+
+    def cookie_of(self, experiment: Experiment, signed: str, environ: Environ) -> str:
+        """Give a signed text as the experiment's cookie at the place that was asked for."""
         secure = "; Secure" if is_https(environ, self.trusted_proxies) else ""
-        return f"{experiment.cookie}={self.cookies.sign(assignment)}{experiment.cookie_attributes}{secure}"
+        return f"{experiment.cookie}={signed}{experiment.place_asked(environ).cookie_attributes}{secure}"
+
+    def exposure(self, assignment: Assignment, environ: Environ) -> bytes:
+        """Give the journal line of an exposure; where the visitor came from is taken from the request."""
+        return exposure_line(
+            experiment=assignment.experiment,
+            visitor=assignment.visitor,
+            arm=assignment.arm,
+            epoch=assignment.epoch,
+            exposed_ms=assignment.exposed_ms,
+            attributes=attributes_of(environ, self.country_header),
+        )
 
     def _with_pending_cookie(self, experiment: Experiment, assignment: Assignment, environ: Environ) -> Reply:
         kind = kinds.UNCONFIRMED if experiment.confirm_exposures else kinds.PREFETCH
         self.tallies.add(experiment.number, kind)
         status, headers, body = _page_of(experiment.arms[assignment.arm], environ)
-        attributes = f"; Max-Age={PENDING_SECONDS}; Path=/p/{experiment.slug}/; SameSite=Lax"
+        attributes = f"; Max-Age={PENDING_SECONDS}{experiment.place_asked(environ).path_attribute}; SameSite=Lax"
         if is_https(environ, self.trusted_proxies):
             attributes += "; Secure"
         cookie = f"{experiment.cookie}={self.pending_cookies.sign(assignment)}{attributes}; HttpOnly"
@@ -186,7 +202,7 @@ class Visits:
         status, headers, body = _page_of(experiment.control, environ)
         if f"{experiment.cookie}=" not in text(environ, "HTTP_COOKIE"):
             return Reply(status, headers, body)
-        return Reply(status, [*headers, ("Set-Cookie", expired(experiment.cookie, experiment))], body)
+        return Reply(status, [*headers, ("Set-Cookie", expired(experiment.cookie, experiment, environ))], body)
 
 
 def _reason_not_to_count(environ: Environ) -> str:
@@ -202,18 +218,6 @@ def _page_of(arm: Arm, environ: Environ) -> Reply:
     return arm.page.accepted_by(text(environ, "HTTP_ACCEPT_ENCODING"))
 
 
-def expired(name: str, experiment: Experiment) -> str:
+def expired(name: str, experiment: Experiment, environ: Environ) -> str:
     """Give what removes a cookie."""
-    return f"{name}=; Max-Age=0; Path=/p/{experiment.slug}/; HttpOnly; SameSite=Lax"
-
-
-def exposure_of(assignment: Assignment, environ: Environ) -> bytes:
-    """Give the journal line of an exposure; where the visitor came from is taken from the request."""
-    return exposure_line(
-        experiment=assignment.experiment,
-        visitor=assignment.visitor,
-        arm=assignment.arm,
-        epoch=assignment.epoch,
-        exposed_ms=assignment.exposed_ms,
-        attributes=attributes_of(environ),
-    )
+    return f"{name}=; Max-Age=0{experiment.place_asked(environ).path_attribute}; HttpOnly; SameSite=Lax"

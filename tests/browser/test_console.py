@@ -98,7 +98,7 @@ def test_directions_are_proposed_changed_and_struck_by_clicking(console: Page):
     expect(console.locator("fieldset")).to_have_count(4)  # two angles, a fact, and one of your own
     console.get_by_label("What the page promises").first.fill("Your desk is empty by noon.")
     console.get_by_label("Leave this one out").nth(1).check()
-    console.get_by_role("button", name="Save").click()
+    console.get_by_role("button", name="Save", exact=True).click()
     expect(console.get_by_text("The next variants take these directions.")).to_be_visible()
     first, second = experiment.nursery.directions.all()[:2]
     assert (first.promise, first.is_struck, second.is_struck) == ("Your desk is empty by noon.", False, True)

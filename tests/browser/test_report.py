@@ -1,15 +1,20 @@
 """What only a browser can say of a report: whether it fits a phone, sorts by a click, and keeps itself up to date."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from threading import Thread
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from experiments.models import EXPOSURES, Arm, Experiment, ShareLink
 from experiments.reporting import page
-from experiments.reporting.share import share_url, token_of
-from tests.experiments.reporting.made import count, make_counted
+from experiments.reporting.share import card_url_of, make_link, share_url, token_of, url_of
+from tests.experiments.reporting.made import count, make_counted, make_reasoned
 
 # The server answers in another thread, which sees only what is committed.
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -117,3 +122,84 @@ def test_a_report_does_not_tell_where_its_reader_came_from(tab, live_server, set
     assert answer is not None
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert tab.evaluate("document.cookie") == ""
+
+
+def test_a_reader_looks_closer_and_asks_nobody_else_for_anything(tab, live_server, settings):
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    open_report(tab, make_reasoned(), live_server, settings)
+    button = tab.locator("#chart-history .closer")
+    expect(tab.locator("#chart-history .drawings")).to_be_visible()
+    button.click()
+    expect(tab.locator("#chart-history canvas")).to_be_visible()
+    expect(tab.locator("#chart-history .drawings")).to_be_hidden()
+    tab.locator("#chart-history .u-over").hover(position={"x": 60, "y": 60})
+    expect(tab.locator("#chart-history .u-legend")).to_contain_text("%")
+    tab.emulate_media(media="print")
+    expect(tab.locator("#chart-history .drawings")).to_be_visible()
+    assert {url.split("/", 3)[2] for url in asked} == {live_server.url.split("/")[2]}
+
+
+def test_sorting_works_by_keyboard_and_says_so(tab, live_server, settings):
+    open_report(tab, make_counted([(300, 9), (100, 3), (200, 6)]), live_server, settings)
+    tab.get_by_role("button", name="Visitors", exact=True).focus()
+    tab.keyboard.press("Enter")
+    header = tab.locator("#live-arms").get_by_role("columnheader", name="Visitors", exact=True)
+    expect(header).to_have_attribute("aria-sort", "descending")
+    tab.keyboard.press("Enter")
+    expect(header).to_have_attribute("aria-sort", "ascending")
+
+
+def test_an_unchanged_report_is_not_sent_again_and_only_the_verdict_is_read_out(
+    tab, live_server, settings, monkeypatch
+):
+    monkeypatch.setattr(page, "REFRESH_SECONDS", 0.2)
+    statuses: list[int] = []
+    tab.on("response", lambda answer: statuses.append(answer.status))
+    open_report(tab, make_counted([(300, 9), (100, 3)]), live_server, settings)
+    with tab.expect_response(lambda answer: answer.status == 304, timeout=SOON_MS):
+        pass
+    assert set(statuses) <= {200, 304}
+    assert tab.locator("[aria-live]").evaluate_all("all => all.map(one => one.id)") == ["verdict"]
+
+
+@contextmanager
+def page_elsewhere(body: str) -> Iterator[str]:
+    """Serve one page from another origin, which is as local as ours: browsers ask before others reach local servers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_the_card_may_be_framed_by_others_and_the_report_may_not(chromium, live_server, settings):
+    tab = chromium.new_page()
+    settings.PUBLIC_URL = live_server.url
+    link = make_link(make_counted([(3000, 60), (3000, 180)]), by=None, name="The board")
+    # Both frames ask at once, and the tests' database in memory takes no two writers.
+    ShareLink.objects.update(last_used_at=timezone.now())
+    frames = "".join(f"<iframe src='{url}' width=480 height=320></iframe>" for url in (card_url_of(link), url_of(link)))
+    with page_elsewhere(frames) as address:
+        tab.goto(address)
+    card, report = (tab.frame_locator("iframe").nth(place) for place in range(2))
+    expect(card.locator("h1")).to_have_text("There is a winner")
+    expect(report.locator("#report")).to_have_count(0)  # but the browser's own page, which says that it was refused
+    tab.close()
+
+
+def test_a_report_has_nothing_that_shuts_people_out(tab, live_server, settings):
+    open_report(tab, make_reasoned(), live_server, settings)
+    tab.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
+    found = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [(fault["id"], fault["nodes"][0]["html"]) for fault in found] == []

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from django.db import connection, connections
 
-from experiments import counting, partitions
-from experiments.models import EpochCount, Exposure
+from experiments import counting, deployment, flags, partitions
+from experiments.models import EpochCount, Exposure, KeyedVisitor
 from experiments.retention import TABLES, enforce_retention
 from tests.experiments.test_counting import NOON_MS, chunks, conversion, counted, exposure, store_with
 from tests.factories import make_running
@@ -129,3 +129,24 @@ def test_workers_with_the_same_visitors_in_different_orders_do_not_deadlock():
     with ThreadPoolExecutor(6) as workers:
         list(workers.map(work, range(6)))
     assert counted(experiment) == Exposure.objects.count() == 2000
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_targeting_key_gets_one_arm_and_one_exposure_whoever_asks_at_the_same_moment(redis_url: str):
+    experiment = make_running(arms=3)
+    deployment.deploy(experiment, reason="test")
+    experiment.refresh_from_db()
+    ada = flags.Person(targeting_key="ada")
+
+    def ask_and_tell(_: int) -> tuple[str, bool]:
+        try:
+            arm = flags.evaluate(experiment, ada, now=datetime.now(UTC)).choice.key
+            return arm, flags.expose(experiment, ada, now=datetime.now(UTC)).is_counted
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(ask_and_tell, range(24)))
+    assert len(found) == KeyedVisitor.objects.count() == 1
+    assert [is_counted for _, is_counted in found] == [True]
+    assert Exposure.objects.count() == EpochCount.objects.get().count == 1

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from experiments import allocation, deployment, lifecycle
 from experiments.console.previews import SALT, preview_url
-from experiments.models import EXPOSURES, EpochCount, Experiment, Goal, Lead
+from experiments.models import EXPOSURES, EpochCount, Evolution, Experiment, Goal, Lead
 from experiments.splitter.stores import MemoryStore
 from tests.factories import make_brief, make_experiment, make_running, page
 from variants import review
@@ -88,12 +88,22 @@ POSTS = {
     "experiment_grow": WRITE, "experiment_traffic": WRITE, "experiment_decide": JUDGE, "experiment_step": RUN,
     "experiment_promote": RUN, "experiment_roll_back": RUN, "experiment_renew": RUN, "variant_write": WRITE,
     "variant_copy": WRITE, "variant_control": WRITE, "experiment_prove": RUN, "experiment_end_proof": RUN,
-    "experiment_set_aside": RUN, "plan": WRITE, "budget": WRITE, "cancel_generation": WRITE,
+    "experiment_set_aside": RUN, "experiment_retire": RUN, "experiment_conclude": RUN, "plan": WRITE,
+    "budget": WRITE, "cancel_generation": WRITE,
+    "forget_changes": WRITE, "duplicate": WRITE, "set_goal": WRITE, "test_goals": WRITE,
+    "evolution_control": RUN, "evolution_learn": WRITE, "experiment_address_look": WRITE,
 }  # fmt: skip
-GETS = {"experiment_workbench": SEE, "experiment_alike": SEE, "experiment_progress": SEE, "experiment_timeline": SEE,
+GETS = {"experiment_schedule": RUN, "experiment_notifications": RUN, "experiment_workbench": SEE,
+        "experiment_alike": SEE, "experiment_progress": SEE, "experiment_timeline": SEE,
         "variant_edit": WRITE, "import_page": WRITE, "import_goals": WRITE, "directions": WRITE,
-        "estimate": WRITE}  # fmt: skip
-SHARED = {"experiment_share"}  # Authors and Approvers may; it has a test of its own
+        "estimate": WRITE, "brief_step": WRITE, "go_on": SEE, "generate": SEE, "gallery": SEE, "compare": SEE,
+        "variant_texts": SEE, "variant_text": SEE, "launch": SEE, "live": SEE, "live_events": SEE,
+        "costs": WRITE, "costs_csv": WRITE, "evolution": SEE, "experiment_address": SEE,
+        "experiment_apps": WRITE}  # fmt: skip
+BEGINNINGS = {"begin", "new_brief", "discard_brief"}  # of no experiment yet; test_making.py has their tests
+SHARED = {"experiment_share", "evolution_switch"}  # Authors and Approvers may; they have tests of their own
+DESTINATIONS = {"notifications", "destination", "experiment_destination"}  # test_notifications_page.py has their rules
+OF_AN_APP = {"experiment_app"}  # as its list, experiment_apps; tests/browser/test_apps.py walks both
 ADMINS_OWN = {"experiment_changelist", "experiment_add", "experiment_history", "experiment_delete", "experiment_change"}
 
 
@@ -105,14 +115,14 @@ def workbench_names() -> set[str]:
 def address_of(name: str, experiment: Experiment) -> str:
     variant = experiment.nursery.variants.first()
     assert variant is not None
-    of_variant = name in {"variant_edit", "variant_copy", "variant_control"}
+    of_variant = name in {"variant_edit", "variant_copy", "variant_control", "variant_texts", "variant_text"}
     if name == "cancel_generation":
         return url(name, experiment.pk, 1)  # none: who may cancel is told so, everybody else nothing
     return url(name, experiment.pk, *([variant.pk] if of_variant else []))
 
 
 def test_every_address_of_the_workbench_has_a_rule_here():
-    assert workbench_names() == {*POSTS, *GETS, *SHARED, *ADMINS_OWN}
+    assert workbench_names() == {*POSTS, *GETS, *SHARED, *BEGINNINGS, *DESTINATIONS, *OF_AN_APP, *ADMINS_OWN}
 
 
 @pytest.mark.parametrize("role", MAY)
@@ -195,6 +205,26 @@ def test_a_lead_is_found_by_what_was_written(cast: Cast, draft: Experiment):
 
 def test_viewers_may_not_share_a_report(cast: Cast, draft: Experiment):
     assert cast("Viewer").post(url("experiment_share", draft.pk)).status_code == 403
+
+
+@pytest.mark.parametrize(("role", "may"), [("Author", "stop"), ("Approver", "start"), ("Viewer", "neither")])
+def test_who_writes_may_stop_pages_from_breeding_and_who_starts_may_let_them(role: str, may: str, cast: Cast):
+    experiment = make_running(arms=2)
+    breeds = Evolution.objects.filter(experiment=experiment, is_on=True)
+    client = cast(role)
+    answer = client.post(url("evolution_switch", experiment.pk), {"switch": "on"})
+    assert (answer.status_code == 403, breeds.exists()) == (may == "neither", may == "start")
+    Evolution.objects.update_or_create(experiment=experiment, defaults={"is_on": True})
+    client.post(url("evolution_switch", experiment.pk), {"switch": "off"})
+    assert breeds.exists() == (may == "neither")
+
+
+def test_an_approver_may_let_children_go_live_by_themselves(cast: Cast):
+    experiment = make_running(arms=2)
+    walls = {"going_live": "autopilot", "rounds_per_week": "7", "unproven_percent": "10", "time_zone": "UTC"}
+    answer = cast("Approver").post(url("evolution", experiment.pk), {**walls, "genes": ["headline"]})
+    assert answer.status_code == 302, answer.content.decode()
+    assert Evolution.objects.get(experiment=experiment).is_autopilot
 
 
 def test_a_shared_link_opens_the_report_without_an_account(cast: Cast, draft: Experiment):
@@ -507,7 +537,7 @@ def test_a_decision_takes_away_what_was_said_of_the_one_before(cast: Cast, draft
     second = draft.nursery.variants.get(number=2)
     body = {"decision": f"approve:{second.pk}"}
     answer = cast("Approver").post(url("experiment_decide", draft.pk), body, headers={"HX-Request": "true"})
-    assert '<div id="messages" hx-swap-oob="true"></div>' in answer.content.decode()
+    assert re.search(r'<div id="messages"[^>]* hx-swap-oob="true"></div>', answer.content.decode())
 
 
 def test_before_the_start_it_says_which_variant_becomes_the_control(cast: Cast):

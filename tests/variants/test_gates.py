@@ -3,7 +3,7 @@ import pytest
 from tests.model_server import page
 from variants.brief import BriefSpec
 from variants.content import PageContent
-from variants.gates import examine, traces
+from variants.gates import examine, ledger_of_page
 
 BRIEF = {
     "name": "Spring page",
@@ -294,7 +294,7 @@ def test_free_is_a_claim_where_the_brief_gives_nothing_away():
 def traced(text, **changed):
     content = page()
     content["sections"][0]["subheadline"] = text
-    found = traces(PageContent.model_validate(content), BriefSpec.model_validate({**BRIEF, **changed}))
+    found = ledger_of_page(PageContent.model_validate(content), BriefSpec.model_validate({**BRIEF, **changed})).traces
     return [(trace.words, trace.fact) for trace in found if trace.field == "sections.0.subheadline"]
 
 

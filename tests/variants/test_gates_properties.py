@@ -15,7 +15,7 @@ from tests.variants.gate_cases import PLAIN_BRIEF, claim_cases, page_saying
 from variants.brief import BriefSpec
 from variants.content import PageContent
 from variants.figures import figures_in
-from variants.gates import examine, traces
+from variants.gates import examine, ledger_of_page
 from variants.matching import says
 
 BRIEFS = sorted({case.brief.name: case.brief for case in claim_cases("tuned")}.values(), key=lambda brief: brief.name)
@@ -92,7 +92,7 @@ def test_the_gates_give_the_same_answer_twice_and_never_fail(text, brief):
     except ValidationError:
         return  # the content refuses what cannot be seen
     assert examine(content, brief) == examine(content, brief)
-    assert traces(content, brief) == traces(content, brief)
+    assert ledger_of_page(content, brief) == ledger_of_page(content, brief)
 
 
 def hostile_words():

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from greenhouse.celery import app
 from tests.model_server import page
-from variants import generation, lease, ledger, review, tasks
+from variants import generation, lease, ledger, likeness, review, tasks
 from variants.content import PageContent
 from variants.directions import DirectionSpec
 from variants.llm import (
@@ -120,6 +120,11 @@ def test_the_twin_goes_on_with_new_pages_in_the_next_generation(nursery):
     second = grow(nursery, 6, OfflineWriter())
     assert second.accepted == 6
     assert len(set(nursery.variants.values_list("name", flat=True))) == 12
+
+
+def test_more_than_half_of_the_twins_pages_differ_by_what_they_mean(nursery):
+    grow(nursery, 30, OfflineWriter())
+    assert likeness.look_at(nursery).distinct >= 16
 
 
 def test_pages_are_numbered_and_their_cost_is_kept(nursery):

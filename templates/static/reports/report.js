@@ -1,5 +1,5 @@
-// Adds two comforts to a report that is complete without them: tables sort by a click on a header, and the page keeps
-// itself up to date while it is open.
+// Adds three comforts to a report that is complete without them: tables sort by a click on a header, the page keeps
+// itself up to date while it is open, and charts over time can be looked at closely (closeup.js).
 "use strict";
 
 (() => {
@@ -71,7 +71,10 @@
     if (chosen) sort(table, chosen.column, chosen.direction);
   };
 
-  const prepare = (part) => part.querySelectorAll("table.arms").forEach(makeSortable);
+  const prepare = (part) => {
+    part.querySelectorAll("table.arms").forEach(makeSortable);
+    window.closeups.offer(part);
+  };
 
   // What a reader did to the part: which folds are open, where the focus is, how far boxes are scrolled.
   const stateOf = (part) => ({
@@ -95,17 +98,23 @@
     if (served.get(part.id) === markup && part.className === fresh.className) return;
     served.set(part.id, markup);
     const state = stateOf(part);
+    const top = part.getBoundingClientRect();
     part.className = fresh.className;
     part.replaceChildren(...document.importNode(fresh, true).childNodes);
     prepare(part);
     restore(part, state);
+    // What grew above the reader's eyes must not push the line they read out of place.
+    if (top.bottom <= 0) window.scrollBy(0, part.getBoundingClientRect().bottom - top.bottom);
   };
 
   const isBusy = () => document.hidden || document.activeElement?.tagName === "SELECT";
+  let etag = ""; // of what is shown: an unchanged report is not even computed
 
   const refresh = async () => {
     if (isBusy()) return true;
-    const answer = await fetch(window.location.href, { credentials: "same-origin", cache: "no-store" });
+    const headers = etag ? { "If-None-Match": etag } : {};
+    const answer = await fetch(window.location.href, { credentials: "same-origin", cache: "no-store", headers });
+    if (answer.status === 304) return true;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const freshMain = fresh.getElementById("report");
     if (!answer.ok || !freshMain) return false; // the link was taken back, or the login has ended
@@ -115,6 +124,7 @@
     }
     main.dataset.refreshSeconds = freshMain.dataset.refreshSeconds;
     for (const part of document.querySelectorAll("[data-live]")) update(part, fresh.getElementById(part.id));
+    etag = answer.headers.get("ETag") ?? "";
     return true;
   };
 

@@ -7,9 +7,11 @@ from typing import Any
 from django.db.models import F
 from django.utils import timezone
 
-from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
+from experiments import breakdown
+from experiments.models import EXPOSURES, Arm, Conversion, EpochCount, Experiment, Exposure, Goal
 from experiments.reporting.values import ArmReport, Moment, Report, SampleRatioReport, VerdictReport
-from tests.factories import make_running
+from tests.factories import make_running, page
+from variants.models import Variant
 
 START = datetime(2030, 5, 1, 8, 0, tzinfo=UTC)
 
@@ -63,3 +65,32 @@ def count(arm: Arm, measure: str, number: int) -> None:
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     row, _ = EpochCount.objects.get_or_create(arm=arm, epoch=1, hour=hour, measure=measure, defaults={"count": 0})
     EpochCount.objects.filter(pk=row.pk).update(count=F("count") + number)
+
+
+def make_reasoned(**changes: Any) -> Experiment:
+    """Return an experiment of seven pages of two layouts, whose visitors' rows are there and broken down."""
+    numbers = [(2000, 60), *[(2000, 90 - 10 * (number % 2)) for number in range(6)]]
+    experiment = make_counted(numbers, **changes)
+    variants = list(experiment.nursery.variants.order_by("number"))
+    for variant in variants:
+        variant.content = page(f"Headline {variant.number}", layout="split" if variant.number % 2 else "ledger")
+    Variant.objects.bulk_update(variants, ["content"])
+    goal, hour = experiment.goals.get(), EpochCount.objects.latest("pk").hour
+    for arm, (_, converted) in zip(experiment.arms.order_by("variant__number"), numbers, strict=True):
+        make_visitors(arm, goal, hour, 300, converted // 5, {"device": "phone", "utm_source": "mail"})
+        make_visitors(arm, goal, hour, 200, converted // 8, {"device": "desktop", "country": "DE"})
+    breakdown.renew(experiment, timezone.now())
+    return experiment
+
+
+def make_visitors(arm: Arm, goal: Goal, hour: datetime, shown: int, converted: int, attributes: dict[str, str]) -> None:
+    """Put visitors' rows in, some of them converted."""
+    common = {"experiment": arm.experiment, "arm": arm, "epoch": 1}
+    ids = [f"{arm.pk:08x}{attributes['device'][0].encode().hex()}{number:022x}" for number in range(shown)]
+    Exposure.objects.bulk_create(
+        Exposure(exposed_at=hour, visitor=visitor, attributes=attributes, **common) for visitor in ids
+    )
+    Conversion.objects.bulk_create(
+        Conversion(exposed_at=hour, visitor=visitor, goal=goal, converted_at=hour, **common)
+        for visitor in ids[:converted]
+    )

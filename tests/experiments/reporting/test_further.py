@@ -10,6 +10,7 @@ from experiments import outlook
 from experiments.models import Experiment
 from experiments.reporting.report import as_json, build
 from tests.experiments.reporting.made import make_counted
+from tests.factories import there
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_url")]
 
@@ -119,3 +120,10 @@ def test_only_pages_that_are_alike_are_told_to_be_bolder():
 def test_far_too_many_pages_for_the_traffic_are_told():
     text = outlook_text([EVEN, EVEN], days=3.0, live=20)
     assert text.endswith("20 pages are live; this traffic earns most with about 4.")
+
+
+def test_of_many_pages_the_likeliest_to_be_best_are_followed_and_the_report_says_so(monkeypatch):
+    monkeypatch.setattr(outlook, "MOST_ARMS", 2)
+    experiment = looked_ahead([(2000, 60), (2000, 84), (2000, 20), (2000, 30)], days=2)
+    assert (there(experiment.outlook)["live"], there(experiment.outlook)["followed"]) == (4, 2)
+    assert "Worked out for the 2 pages likeliest to be best." in build(experiment).verdict.when

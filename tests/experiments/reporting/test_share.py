@@ -5,9 +5,10 @@ from django.test import Client
 from django.utils import timezone
 
 from experiments.models import ShareLink
-from experiments.reporting.share import share_url, shared_experiment, token_of
+from experiments.reporting.share import card_url_of, make_link, share_url, shared_experiment, token_of, url_of
 from tests.experiments.reporting.made import make_counted
 from tests.factories import make_running
+from variants.models import Picture
 
 pytestmark = pytest.mark.django_db
 
@@ -87,3 +88,86 @@ def test_a_shared_report_holds_nothing_about_a_single_visitor(end):
     )
     body = NOBODY.get(path_of(share_url(experiment, by=None)) + end).content.decode()
     assert not [secret for secret in (visitor, lead_id, "a@example.com", "leads.csv", "console") if secret in body]
+
+
+def test_one_link_is_taken_back_and_the_others_stay(client, owner):
+    client.force_login(owner)
+    experiment = make_running()
+    for name in ("The board", "  "):
+        client.post(f"/experiments/{experiment.pk}/links/", {"name": name})
+    board, nameless = ShareLink.objects.order_by("pk")
+    assert (board.name, nameless.name, board.created_by) == ("The board", "", owner)
+    client.post(f"/experiments/{experiment.pk}/links/{board.pk}/revoke/")
+    assert [NOBODY.get(path_of(url_of(link))).status_code for link in (board, nameless)] == [404, 200]
+    assert NOBODY.get(path_of(card_url_of(board))).status_code == 404
+
+
+def test_a_link_with_a_name_is_nobody_elses():
+    experiment = make_running()
+    named = make_link(experiment, by=None, name="The board")
+    assert share_url(experiment, by=None) != url_of(named)
+
+
+def test_links_are_for_those_who_may_share(client, stranger):
+    client.force_login(stranger)
+    experiment = make_running()
+    link = make_link(experiment, by=None)
+    for path in (f"/experiments/{experiment.pk}/links/", f"/experiments/{experiment.pk}/links/{link.pk}/revoke/"):
+        assert client.post(path).status_code == 403
+    link.refresh_from_db()
+    assert link.revoked_at is None
+
+
+def test_a_link_cannot_be_taken_back_by_way_of_another_experiment(client, owner):
+    client.force_login(owner)
+    link = make_link(make_running(), by=None)
+    client.post(f"/experiments/{make_running().pk}/links/{link.pk}/revoke/")
+    link.refresh_from_db()
+    assert link.revoked_at is None
+
+
+def test_when_a_link_was_last_used_is_noted_to_ten_minutes():
+    link = make_link(make_running(), by=None)
+    NOBODY.get(path_of(url_of(link)))
+    link.refresh_from_db()
+    noted = link.last_used_at
+    assert noted is not None
+    NOBODY.get(path_of(url_of(link)))
+    link.refresh_from_db()
+    assert link.last_used_at == noted
+    ShareLink.objects.update(last_used_at=noted - timedelta(minutes=11))
+    NOBODY.get(path_of(url_of(link)))
+    link.refresh_from_db()
+    assert link.last_used_at > noted
+
+
+def test_a_cards_address_opens_the_card_alone_and_may_be_framed():
+    link = make_link(make_counted([(100, 3), (100, 5)]), by=None)
+    answer = NOBODY.get(path_of(card_url_of(link)))
+    assert "frame-ancestors *" in answer["Content-Security-Policy"]
+    assert "script-src 'none'" in answer["Content-Security-Policy"]
+    assert "X-Frame-Options" not in answer
+    assert answer["X-Robots-Tag"] == "noindex, nofollow"
+    token = card_url_of(link).rstrip("/").rsplit("/", 1)[1]
+    assert shared_experiment(token) is None
+    assert token_of(link) not in answer.content.decode()
+
+
+@pytest.mark.parametrize("end", ["", "report.json", "report.csv", "report.xlsx"])
+def test_everything_but_the_card_refuses_to_be_framed(end):
+    answer = NOBODY.get(path_of(share_url(make_running(), by=None)) + end)
+    assert answer["X-Frame-Options"] == "DENY"
+    assert "frame-ancestors 'none'" in answer["Content-Security-Policy"]
+
+
+def test_a_shared_picture_is_served_through_its_link_only():
+    experiment = make_counted([(100, 3), (100, 5)])
+    arm = experiment.arms.get(key="v2")
+    Picture.objects.create(variant=arm.variant, width=1280, height=960, sha256="ab" * 32, data=b"a picture")
+    path = path_of(share_url(experiment, by=None))
+    picture = f"{path}pages/v2/{'ab' * 32}"
+    assert picture in NOBODY.get(path).content.decode()
+    assert NOBODY.get(picture).content == b"a picture"
+    assert NOBODY.get(picture.replace("ab" * 32, "cd" * 32)).status_code == 404
+    ShareLink.objects.update(revoked_at=timezone.now())
+    assert NOBODY.get(picture).status_code == 404

@@ -4,20 +4,24 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from experiments.models import Arm, Experiment, Tally
+from experiments import breakdown
+from experiments.models import EXPOSURES, Arm, Experiment, Tally
 from experiments.reporting import wording
+from experiments.reporting.freshness import stamp
 from experiments.reporting.page import CONVERSIONS_NOT_COUNTED, VISITS_NOT_COUNTED
 from experiments.reporting.share import share_url
 from experiments.splitter import tallies
-from tests.experiments.reporting.made import make_counted
+from tests.experiments.reporting.made import count, make_counted
 from tests.factories import make_experiment, make_running
 
 pytestmark = pytest.mark.django_db
 
-PAGES = ["report/", "report.json", "report.csv", "leads.csv"]
+PAGES = ["report/", "report.json", "report.csv", "report.xlsx", "leads.csv"]
 
 
 class Shown(HTMLParser):
@@ -94,7 +98,7 @@ def test_who_may_see_experiments_sees_reports_but_no_leads(client, stranger):
     stranger.user_permissions.add(Permission.objects.get(codename="view_experiment"))
     client.force_login(User.objects.get(pk=stranger.pk))
     pk = make_running().pk
-    assert [client.get(f"/experiments/{pk}/{page}").status_code for page in PAGES] == [200, 200, 200, 403]
+    assert [client.get(f"/experiments/{pk}/{page}").status_code for page in PAGES] == [200, 200, 200, 200, 403]
     assert b"leads.csv" not in client.get(f"/experiments/{pk}/report/").content
 
 
@@ -133,8 +137,49 @@ def test_conversions_counted_before_their_exposures_break_nothing(client, owner)
 def test_a_shares_history_of_a_hundred_arms_takes_a_handful_of_queries(client, owner, django_assert_max_num_queries):
     client.force_login(owner)
     pk = make_counted([(50, 2)] * 100).pk
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(30):
         client.get(f"/experiments/{pk}/report/")
+
+
+def test_five_hundred_arms_take_as_many_queries_as_three(client, owner):
+    client.force_login(owner)
+    few, many = make_counted([(50, 2)] * 3).pk, make_counted([(50, 2)] * 500).pk
+    taken = []
+    for pk in (few, many):
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(f"/experiments/{pk}/report/").status_code == 200
+        taken.append(len(queries))
+    assert taken[0] == taken[1]
+
+
+def test_an_unchanged_report_is_answered_without_being_computed(client, owner):
+    client.force_login(owner)
+    experiment = make_counted([(50, 2), (50, 3)])
+    path = f"/experiments/{experiment.pk}/report/"
+    etag = client.get(path)["ETag"]
+    with CaptureQueriesContext(connection) as queries:
+        again = client.get(path, headers={"If-None-Match": etag})
+    assert (again.status_code, again.content, again["ETag"]) in {(304, b"", etag), (200, again.content, again["ETag"])}
+    assert again.status_code == 200 or len(queries) < 8  # a minute may have passed between the two
+    count(experiment.arms.get(key="v2"), EXPOSURES, 1)
+    assert client.get(path, headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_a_stamp_changes_with_whatever_a_report_shows():
+    experiment = make_counted([(50, 2), (50, 3)])
+    now = timezone.now()
+    stamps = [stamp(experiment, now)]
+    assert stamp(experiment, now) == stamps[0]
+    for change in (
+        lambda: count(experiment.arms.get(key="v2"), "signup", 1),
+        lambda: Tally.objects.create(experiment=experiment, kind="bot", hour=now, count=1),
+        lambda: experiment.arms.filter(key="v2").update(status=Arm.Status.RETIRED),
+        lambda: breakdown.renew(experiment, now),
+        lambda: experiment.allocations.create(epoch=2, shares={}, reason=""),
+    ):
+        change()
+        stamps.append(stamp(experiment, now))
+    assert len(set(stamps)) == len(stamps)
 
 
 def test_what_was_left_out_is_named_in_plain_words():

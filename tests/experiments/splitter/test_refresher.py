@@ -183,7 +183,7 @@ def test_the_cookie_lives_as_long_as_the_longest_window_and_no_longer_than_thirt
     for cookie_days, expected_days in [(1, 30), (60, 60), (4000, 390)]:
         refresher = refresher_of(planted(cookie_seconds=cookie_days * day, goals=[goal]), tmp_path / str(cookie_days))
         refresher.refresh()
-        attributes = refresher.experiments["paperless"].cookie_attributes
+        attributes = refresher.experiments["paperless"].place.cookie_attributes
         assert attributes.startswith(f"; Max-Age={expected_days * day};")
 
 

@@ -123,6 +123,36 @@ def test_the_device_is_told_from_the_user_agent(user_agent: str, device: str):
 
 
 @pytest.mark.parametrize(
+    ("said", "country"), [("DE", "DE"), (" gb ", "GB"), ("XX", ""), ("T1", ""), ("Germany", ""), ("D1", ""), ("", "")]
+)
+def test_a_country_is_two_letters_that_a_proxy_says(said: str, country: str):
+    told = json.loads(attributes_of({"HTTP_CF_IPCOUNTRY": said}, "HTTP_CF_IPCOUNTRY"))
+    assert told.get("country", "") == country
+
+
+def test_without_a_header_named_for_it_no_country_is_kept():
+    assert "country" not in json.loads(attributes_of({"HTTP_CF_IPCOUNTRY": "DE", "HTTP_X_COUNTRY": "DE"}))
+
+
+@pytest.mark.parametrize(
+    ("cookies", "returns"),
+    [
+        ("", False),
+        ("gh_3=abc; gh_consent=yes; gh_pending=1", False),
+        ("__Host-gh_3=abc", False),
+        ("gh_3=abc; session=1", True),
+        ("theme=dark", True),
+        (";;=", False),
+    ],
+)
+def test_who_brings_a_cookie_of_the_site_has_been_there_and_nothing_else_of_it_is_kept(cookies: str, *, returns: bool):
+    kept = attributes_of({"HTTP_COOKIE": cookies})
+    assert (json.loads(kept).get("visitor") == "returning") is returns
+    assert "session" not in kept
+    assert "dark" not in kept
+
+
+@pytest.mark.parametrize(
     ("query", "campaign"),
     [
         ("utm_source=%C3%BC", {"utm_source": "ü"}),

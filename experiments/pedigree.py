@@ -1,0 +1,69 @@
+"""Who came from whom: what was bred for an experiment, and what its breeding is judged by.
+
+Between the database and credit.py, which is arithmetic: places of arms in, credit out.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from experiments import credit
+from experiments.belief import Belief
+from experiments.credit import Birth, Likelihood, OperatorCredit
+from experiments.models import Experiment
+from variants import breeding
+from variants.breeding import Operator
+from variants.models import Breeding
+
+
+def bred_for(experiment: Experiment) -> Sequence[Breeding]:
+    """Return everything that was bred for an experiment, in the order it was."""
+    found = Breeding.objects.filter(generation__nursery=experiment.nursery_id)
+    return list(found.select_related("generation").prefetch_related("parents").order_by("pk"))
+
+
+def births(believed: Belief, bred: Sequence[Breeding]) -> list[Birth]:
+    """Return the children that visitors have seen, with the arms that they are compared with."""
+    place_of = {arm.variant_id: place for place, arm in enumerate(believed.known.arms)}
+    by_generation = {arm.variant.generation_id: place for place, arm in enumerate(believed.known.arms)}
+    found = []
+    for one in bred:
+        child = by_generation.get(one.generation_id)
+        against = tuple(place_of[parent.pk] for parent in one.parents.all() if parent.pk in place_of)
+        if child is None or not against:
+            continue
+        shown = np.flatnonzero(believed.known.exposures[:, child])
+        epoch = int(shown[0]) if len(shown) else len(believed.known.strata)
+        found.append(Birth(child=child, against=against, operator=Operator(one.operator), epoch=epoch))
+    return found
+
+
+def seen(believed: Belief) -> Likelihood:
+    """Return what was counted, free of any prior."""
+    return credit.likelihood(believed.posterior, believed.matured, believed.effective.conversions)
+
+
+def operator_credits(
+    believed: Belief, bred: Sequence[Breeding], wanted: Sequence[Operator] = ()
+) -> dict[Operator, OperatorCredit]:
+    """Return what the children of each operator were worth, and what is expected of those wanted that have none yet."""
+    of_rounds = {one.generation_id for one in bred}
+    founders = [place for place, arm in enumerate(believed.known.arms) if arm.variant.generation_id not in of_rounds]
+    fresh = credit.expected_of_fresh(believed.posterior, founders, believed.live) if founders else 0.0
+    return credit.operators(seen(believed), births(believed, bred), wanted=wanted, fresh=fresh)
+
+
+def known_genes(believed: Belief, held: Sequence[Mapping[str, str]]) -> list[breeding.Known]:
+    """Return what is known of genes, as a writer is told of it."""
+    shown = believed.known.total_exposures
+    return [
+        breeding.Known(
+            slot=gene.slot,
+            option=gene.option,
+            lift=gene.credit.lift,
+            low=gene.credit.low,
+            high=gene.credit.high,
+            visitors=float(sum(shown[place] for place, genes in enumerate(held) if genes[gene.slot] == gene.option)),
+        )
+        for gene in credit.genes(believed.posterior, seen(believed), held)
+    ]

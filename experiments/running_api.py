@@ -1,0 +1,104 @@
+"""The API's part about experiments that run: their plan, arms that leave, and what people did."""
+
+from typing import Annotated, Any
+from zoneinfo import available_timezones
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from ninja import Router, Schema
+from ninja.pagination import paginate
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from experiments import lifecycle
+from experiments.api import ExperimentOut
+from experiments.models import Experiment
+from variants.problems import Invalid, Paged, require
+
+router = Router(tags=["experiments"])
+
+
+class PlanIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    starts_at: AwareDatetime | None = None
+    ends_at: AwareDatetime | None = None
+    time_zone: str = "UTC"  # in which people are told of it
+
+
+class PlanOut(Schema):
+    starts_at: AwareDatetime | None
+    ends_at: AwareDatetime | None
+    time_zone: str
+    problem: str  # why a planned start did not happen
+
+
+class DeedOut(Schema):
+    at: AwareDatetime
+    who: str
+    what: str
+
+    @staticmethod
+    def resolve_at(entry: LogEntry) -> Any:
+        return entry.action_time
+
+    @staticmethod
+    def resolve_who(entry: LogEntry) -> str:
+        return str(entry.user)
+
+    @staticmethod
+    def resolve_what(entry: LogEntry) -> str:
+        return entry.get_change_message()
+
+
+@router.put("/experiments/{experiment_id}/schedule", response=PlanOut)
+def plan(request: HttpRequest, experiment_id: int, payload: PlanIn) -> dict[str, Any]:
+    """Plan when an experiment starts and ends; null for by hand."""
+    user = require(request, "experiments.start_experiment")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    if payload.time_zone not in available_timezones():
+        raise Invalid([{"field": "time_zone", "reason": f"There is no time zone {payload.time_zone!r}."}])
+    try:
+        lifecycle.plan(
+            experiment, starts_at=payload.starts_at, ends_at=payload.ends_at, zone=payload.time_zone, by=user
+        )
+    except lifecycle.BadTime as error:
+        raise Invalid([{"field": "starts_at" if payload.starts_at else "ends_at", "reason": str(error)}]) from error
+    return _plan_of(experiment)
+
+
+@router.get("/experiments/{experiment_id}/schedule", response=PlanOut)
+def read_plan(request: HttpRequest, experiment_id: int) -> dict[str, Any]:
+    """Return what is planned, and why an earlier plan was not carried out."""
+    require(request, "experiments.view_experiment")
+    return _plan_of(get_object_or_404(Experiment, pk=experiment_id))
+
+
+def _plan_of(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "starts_at": experiment.starts_at,
+        "ends_at": experiment.ends_at,
+        "time_zone": experiment.time_zone,
+        "problem": experiment.schedule_problem,
+    }
+
+
+@router.post("/experiments/{experiment_id}/arms/{key}/retire", response=ExperimentOut)
+def retire(request: HttpRequest, experiment_id: int, key: Annotated[str, Field(max_length=20)]) -> Experiment:
+    """Send no new visitors to an arm; those who know it keep it."""
+    user = require(request, "experiments.start_experiment")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    return lifecycle.retire(experiment, get_object_or_404(experiment.arms.select_related("variant"), key=key), by=user)
+
+
+@router.get("/experiments/{experiment_id}/history", response=list[DeedOut])
+@paginate(Paged)
+def history(request: HttpRequest, experiment_id: int) -> Any:
+    """List who did what to an experiment, newest first."""
+    require(request, "experiments.view_experiment")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    about = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(Experiment), object_id=str(experiment.pk)
+    )
+    return about.select_related("user").order_by("-action_time", "-pk")

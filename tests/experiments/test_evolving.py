@@ -1,0 +1,171 @@
+"""Who leaves, who breeds, when, and when it is enough: the same state and seed decide alike."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments import credit, evolving, pooling
+from experiments.credit import Credit, OperatorCredit
+from experiments.evolving import Course
+from variants.breeding import Operator
+
+unhurried = settings(deadline=None)
+HELD = [{"headline": str(arm % 3), "layout": str(arm % 2)} for arm in range(6)]
+
+
+def operator(mean: float, *, error: float = 0.02, spread: float = 0.1) -> OperatorCredit:
+    known = Credit(lift=mean, low=mean, high=mean, chance_better=0.5, arms=9)
+    return OperatorCredit(credit=known, mean=mean, error=error, spread=spread)
+
+
+def posterior(log_lifts, visitors=2_000.0):
+    exposures = np.full((2, len(log_lifts)), visitors)
+    return pooling.fit(exposures, exposures * 0.05 * np.exp(log_lifts), genes=[list(page.values()) for page in HELD])
+
+
+AHEAD = Course(visitors_left=100_000.0, rate=0.03)
+
+
+# Leaving
+
+
+def leaving(exposures, best, room_needed, log_lifts=(0.0,) * 6, live=range(6)):
+    known = posterior(np.array(log_lifts))
+    found = evolving.retiring(
+        known, np.array(best), np.array(exposures), list(live), control=0, room_needed=room_needed
+    )
+    return [one.place for one in found]
+
+
+@unhurried
+@given(st.lists(st.floats(0, evolving.FEWEST_EXPOSURES - 1), min_size=6, max_size=6))
+def test_an_arm_below_the_floor_of_exposures_never_leaves(exposures):
+    assert leaving(exposures, [1, 0, 0, 0, 0, 0], 6, (0.0, -0.9, -0.9, -0.9, -0.9, -0.9)) == []
+
+
+def test_who_cannot_win_leaves_only_for_a_newborn_and_the_most_hopeless_first():
+    best, seen = [0.3, 0.69, 0.001, 0.002, 0.003, 0.004], [1_000.0] * 6
+    assert leaving(seen, best, 0) == []
+    assert leaving(seen, best, 2) == [2, 3]
+
+
+def test_some_arms_always_stay():
+    assert len(leaving([1_000.0] * 6, [1.0, 0, 0, 0, 0, 0], 6)) == 6 - evolving.FEWEST_LIVE
+
+
+def test_who_is_surely_worse_than_the_control_leaves_and_the_control_never_does():
+    assert leaving([4_000.0] * 6, [0.2] * 6, 0, (0.0, -0.8, 0.0, 0.0, 0.0, 0.0)) == [1]
+    assert leaving([4_000.0] * 6, [0.2] * 6, 0, (-0.8, 0.0, 0.0, 0.0, 0.0, 0.0)) == []
+
+
+# Room, time and shares
+
+
+def test_ever_fewer_arms_are_live():
+    rooms = [evolving.affordable_live(visitors) for visitors in (200_000, 100_000, 50_000, 0)]
+    assert rooms == [50, 25, 12, evolving.FEWEST_LIVE]
+
+
+def test_few_children_are_tried_until_breeding_is_trusted():
+    assert evolving.newborns_due(48) == 12
+    assert evolving.newborns_due(48, is_trusted=False, bred_live=3) == evolving.FEW_CHILDREN - 3
+    assert evolving.newborns_due(48, is_trusted=False, bred_live=20) == 0
+
+
+def test_a_generation_waits_for_the_last_one_but_not_for_an_arm_that_is_hardly_shown():
+    seen = np.array([5_000.0, 200.0, 10.0])
+    assert not evolving.is_due(seen, [1, 2], 200.0)
+    assert evolving.is_due(seen, [1], 0.0)
+    assert evolving.is_due(seen, [1, 2], 2 * evolving.FEWEST_EXPOSURES)
+
+
+def test_no_unproven_arm_gets_more_than_the_wall_allows():
+    shares = evolving.capped(np.array([0.1, 0.2, 0.7]), np.array([0.0, 5_000.0, 10.0]), control=0, most=0.3)
+    assert shares[2] == pytest.approx(0.3)
+    assert shares.sum() == pytest.approx(1.0)
+    assert shares[1] / shares[0] == pytest.approx(2.0)
+
+
+def test_where_all_are_unproven_nobody_is_cut():
+    shares = np.array([0.0, 0.4, 0.6])
+    assert evolving.capped(shares, np.zeros(3), control=0, most=0.1).tolist() == shares.tolist()
+
+
+def test_the_less_breeding_is_trusted_the_smaller_its_part():
+    shares, bred = np.array([0.1, 0.9]), np.array([False, True])
+    parts = [evolving.on_probation(shares, bred, [operator(mean, error=0.08)])[1] for mean in (0.0, -0.1, -0.2)]
+    assert parts[0] == 0.9
+    assert evolving.PROBATION > parts[1] > parts[2] > 0
+
+
+# What a child is worth
+
+
+def test_the_likelier_a_better_child_the_more_it_gains_and_the_less_it_costs():
+    found = [evolving.prospects({Operator.MUTATION: operator(mean)}, AHEAD)[0] for mean in (-0.3, -0.1, 0.0, 0.1)]
+    assert [one.gain for one in found] == sorted(one.gain for one in found)
+    assert [one.cost for one in found] == sorted((one.cost for one in found), reverse=True)
+
+
+def test_breeding_stops_where_children_only_harm_where_nobody_comes_any_more_and_where_money_is_worth_more():
+    (harming,) = evolving.prospects({Operator.MUTATION: operator(-0.25, spread=0.05)}, AHEAD)
+    (late,) = evolving.prospects({Operator.MUTATION: operator(0.0)}, Course(visitors_left=500.0, rate=0.03))
+    dear = Course(visitors_left=100_000.0, rate=0.03, dollars_per_child=1_000.0, value_of_conversion=1.0)
+    (costly,) = evolving.prospects({Operator.MUTATION: operator(0.0)}, dear)
+    assert not any(one.pays for one in (harming, late, costly))
+    assert evolving.prospects({Operator.MUTATION: operator(0.0)}, AHEAD)[0].pays
+
+
+# Who breeds
+
+
+def planned(seed, credits_, number=40, log_lifts=(0.0, 0.5, 0.0, 0.0, -0.5, 0.0)):
+    return evolving.plans(
+        posterior(np.array(log_lifts)),
+        HELD,
+        [0, 1, 2, 4],
+        credits_,
+        AHEAD,
+        number=number,
+        generator=np.random.default_rng(seed),
+    )
+
+
+EVERY = {one: operator(0.0) for one in (Operator.CROSSOVER, Operator.MUTATION, Operator.FRESH)}
+
+
+def test_the_same_seed_plans_the_same_children():
+    first, second = ([(plan.operator, plan.against) for plan in planned(4, EVERY)] for _ in range(2))
+    assert first == second
+    assert first != [(plan.operator, plan.against) for plan in planned(5, EVERY)]
+
+
+def test_parents_are_survivors_the_better_the_oftener():
+    plans = planned(1, EVERY)
+    parents = [place for plan in plans for place in plan.against]
+    assert set(parents) <= {0, 1, 2, 4}
+    assert parents.count(1) > 0.7 * len(plans)
+    assert parents.count(4) == 0
+    assert all(len(set(plan.against)) == 1 + (plan.operator is Operator.CROSSOVER) for plan in plans)
+
+
+def test_an_operator_that_earns_more_breeds_more_and_none_that_pays_is_starved():
+    known = {**EVERY, Operator.CROSSOVER: operator(0.15), Operator.FRESH: operator(-0.1)}
+    used = [plan.operator for plan in planned(1, known, number=200)]
+    assert used.count(Operator.CROSSOVER) > 0.7 * len(used)
+    assert used.count(Operator.FRESH) > 0
+
+
+def test_no_child_is_planned_where_none_pays():
+    assert planned(1, dict.fromkeys(EVERY, operator(-0.4, spread=0.03))) == []
+
+
+def test_a_draw_takes_the_better_child_and_finds_the_weaker_gene():
+    exposures = np.full((2, 6), 50_000.0)
+    lifts = np.array([0.3 if page["layout"] == "1" else -0.3 for page in HELD])
+    known = pooling.fit(exposures, exposures * 0.05 * np.exp(lifts), genes=[list(page.values()) for page in HELD])
+    drawn = evolving.draw(known, credit.effects(known, HELD), ["headline", "layout"], np.random.default_rng(1))
+    assert drawn.best_of([{"headline": "0", "layout": "0"}, {"headline": "0", "layout": "1"}]) == 1
+    assert drawn.weakest({"headline": "0", "layout": "0"}, ["headline", "layout"]) == "layout"
+    assert drawn.weakest({"headline": "0", "layout": "0"}, ["headline"]) == "headline"
