@@ -1,21 +1,49 @@
 """One Chromium for all browser tests, and another one when it has died."""
 
 import shutil
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.core.servers.basehttp import ThreadedWSGIServer
+from django.test.testcases import LiveServerThread
 from playwright.sync_api import Browser, BrowserType, sync_playwright
 
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 # A browser that dies under a test says nothing of the page. A page that kills browsers kills the second one too.
 CRASHES = ["Target page, context or browser has been closed", "Page crashed", "Target crashed"]
 RERUNS = 2
+LONGEST_WAIT_SECONDS = 20.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.flaky(reruns=RERUNS, only_rerun=CRASHES))
+
+
+class OneAtATime(ThreadedWSGIServer):
+    """The test's server, which answers one request after the other: its threads share one SQLite connection."""
+
+    def set_app(self, application: Any) -> None:
+        lock = threading.Lock()
+
+        def serial(environ: Any, start_response: Any) -> Any:
+            # A request that asks the server something itself would wait for ever.
+            is_held = lock.acquire(timeout=LONGEST_WAIT_SECONDS)
+            try:
+                return application(environ, start_response)
+            finally:
+                if is_held:
+                    lock.release()
+
+        super().set_app(serial)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_at_a_time() -> None:
+    LiveServerThread.server_class = OneAtATime
 
 
 class Browsers:

@@ -131,6 +131,7 @@ def review_by_keys(tab: Page, experiment: Experiment) -> None:
     tab.locator("[data-inplace]").fill("Your bicycle is mended at your door")
     tab.keyboard.press("Enter")
     expect(card.get_by_role("heading", name="Your bicycle is mended at your door")).to_be_visible()
+    expect(tab.locator(".htmx-added, .htmx-settling, .htmx-request")).to_have_count(0)  # before, keys post a plain form
     for key, status in (("a", "Approved"), ("a", "Approved"), ("r", "Rejected")):
         at = tab.locator(".gh-card.gh-at")
         tab.keyboard.press(key)

@@ -66,6 +66,17 @@
     return done();
   });
 
+  // Whoever comes back to the gallery, from a comparison or after a decision, stands where they left.
+  const AT = "greenhouse-at";
+  addEventListener("pagehide", () => {
+    const card = document.getElementById("gallery") && current();
+    if (card) sessionStorage.setItem(AT, card.dataset.variant);
+  });
+  addEventListener("DOMContentLoaded", () => {
+    const card = document.querySelector(`#gallery .gh-card[data-variant="${Number(sessionStorage.getItem(AT))}"]`);
+    if (card) mark(card);
+  });
+
   // Whoever clicks or tabs into a card stands there.
   document.addEventListener("focusin", (event) => {
     const card = event.target.closest?.("#gallery .gh-card");
