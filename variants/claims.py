@@ -107,8 +107,10 @@ class Ledger:
 # The brief
 
 
-def sources_of(brief: BriefSpec) -> Sources:
-    return _sources(tuple(brief_sources(brief)), base(brief.language))
+def sources_of(brief: BriefSpec, brand: str = "") -> Sources:
+    """Return what pages may say; the brand's own name is one of it."""
+    named = [Source(label="the brand's name", text=brand)] if brand else []
+    return _sources((*brief_sources(brief), *named), base(brief.language))
 
 
 def brief_sources(brief: BriefSpec) -> list[Source]:

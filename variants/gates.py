@@ -71,14 +71,14 @@ def examine_copy(
     ]
 
 
-def ledger_of_page(content: PageContent, brief: BriefSpec) -> Ledger:
+def ledger_of_page(content: PageContent, brief: BriefSpec, *, brand: str = "") -> Ledger:
     """Return what of the page's claims the brief covers, and where it does, and what it does not cover."""
-    return ledger_of(content, _copy(content), sources_of(brief))
+    return ledger_of(content, _copy(content), sources_of(brief, brand))
 
 
-def ledger_of_copy(copy: Sequence[tuple[str, str]], brief: BriefSpec) -> Ledger:
+def ledger_of_copy(copy: Sequence[tuple[str, str]], brief: BriefSpec, *, brand: str = "") -> Ledger:
     """Return the ledger of the texts that a patch changes."""
-    return ledger_of(None, copy, sources_of(brief))
+    return ledger_of(None, copy, sources_of(brief, brand))
 
 
 def _copy(content: PageContent) -> list[tuple[str, str]]:

@@ -140,7 +140,7 @@ def _judge_patch(patch: PatchContent, nursery: Nursery) -> Judgement:
     shown = page_texts(nursery.imported_pages.get(pk=patch.page))
     changed, whole = copy_of(patch, shown, is_whole=False), copy_of(patch, shown, is_whole=True)
     spec = nursery.brief.spec()
-    ledger = ledger_of_copy(changed, spec)
+    ledger = ledger_of_copy(changed, spec, brand=nursery.brief.brand.name)
     return Judgement(findings=examine_copy(changed, whole, spec, ledger=ledger), traces=ledger.traces)
 
 
@@ -151,7 +151,7 @@ def judge(page: PageContent | PatchContent, nursery: Nursery) -> Judgement:
     spec, brand = brief.spec(), brief.brand
     images = set(Image.objects.filter(brand_id=brief.brand_id).values_list("name", flat=True))
     colours = (brand.primary_colour, brand.accent_colour)
-    ledger = ledger_of_page(page, spec)
+    ledger = ledger_of_page(page, spec, brand=brand.name)
     return Judgement(findings=examine(page, spec, images, colours=colours, ledger=ledger), traces=ledger.traces)
 
 

@@ -107,6 +107,8 @@ class BriefStepForm(BriefForm):
         super().__init__(*args, **kwargs)
         self.has_brands = Brand.objects.exists()
         self.fields["brand"].required = False
+        if self.has_brands:
+            self.fields["new_brand"].label = "Or a new brand"
         self.fields["brand"].help_text = self.fields["facts"].help_text = ""  # the group says it
         self.fields["form_fields"].help_text = "If there is nothing here, it asks for the e-mail address alone."
         for name, field in self.fields.items():
@@ -114,13 +116,15 @@ class BriefStepForm(BriefForm):
 
     @property
     def groups(self) -> Iterator[tuple[Group, list[forms.BoundField]]]:
-        left_out = {"brand"} if not self.has_brands else {"new_brand", "privacy_url"}
+        left_out = {"privacy_url"} if self.has_brands else {"brand"}
         for group in GROUPS:
             yield group, [self[name] for name in group.names if name not in left_out]
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
-        if not values.get("brand") and not values.get("new_brand"):
+        if self.has_brands and values.get("new_brand"):
+            values["brand"] = None  # whoever names a new brand wants it, whatever stands chosen above
+        elif not values.get("brand") and not values.get("new_brand"):
             self.add_error("brand" if self.has_brands else "new_brand", "Say whose page it is.")
         if values.get("privacy_url"):
             try:
@@ -134,7 +138,7 @@ class BriefStepForm(BriefForm):
         brief = self.save(commit=False)
         if self.spec is not None:
             brief.take(self.spec)
-        if not self.cleaned_data["brand"]:
+        if self.cleaned_data["brand"] is None:
             brief.brand = Brand.objects.create(
                 name=self.cleaned_data["new_brand"], privacy_url=self.cleaned_data["privacy_url"]
             )
@@ -165,5 +169,7 @@ def form_with(values: Mapping[str, str], *, brief: Brief | None, checked: bool) 
     """Return the form that holds `values`; complaints are shown only where it is `checked`."""
     if checked:
         return BriefStepForm(dict(values), instance=brief or Brief())
-    newest = Brand.objects.order_by("-pk").values_list("pk", flat=True).first() if brief is None else None
-    return BriefStepForm(initial={**({"brand": newest} if newest else {}), **values}, instance=brief or Brief())
+    brands = list(Brand.objects.values_list("pk", flat=True)[:2]) if brief is None else []
+    # With several brands nobody can know whose page it is; with one it is that one's, or a new one's.
+    only = {"brand": brands[0]} if len(brands) == 1 else {}
+    return BriefStepForm(initial={**only, **values}, instance=brief or Brief())

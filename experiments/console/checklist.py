@@ -182,7 +182,7 @@ def _law(experiment: Experiment) -> Line:
     brief = experiment.nursery.brief
     brand, asks = brief.brand, brief.call_to_action_kind == brief.CallToActionKind.FORM
     missing = [
-        *(["a privacy page, which people who fill in the form should find"] if asks and not brand.privacy_url else []),
+        *(["a privacy page (who fills in the form should find one)"] if asks and not brand.privacy_url else []),
         *(["the small print with your legal address"] if not brand.legal_footer else []),
     ]
     consent = "Visitors are asked before they are counted." if experiment.consent_required else (

@@ -94,13 +94,14 @@ def _reviews(experiment: Experiment) -> list[Review]:
 
 def _review(allocation: Allocation, names: dict[str, str]) -> Review:
     by_size = sorted(allocation.shares.items(), key=lambda entry: -entry[1])
-    shown = by_size[:ARMS_SHOWN]
+    # One page alone is named in the place in which it would be counted.
+    shown = by_size if len(by_size) == ARMS_SHOWN + 1 else by_size[:ARMS_SHOWN]
     return Review(
         at=allocation.created_at,
         reason=allocation.reason[:1].upper() + allocation.reason[1:],
         portions=[Portion(name=names.get(key, key), share=share) for key, share in shown],
         others=len(by_size) - len(shown),
-        rest=sum(share for _, share in by_size[ARMS_SHOWN:]),
+        rest=sum(share for _, share in by_size[len(shown) :]),
     )
 
 

@@ -111,7 +111,8 @@ def _standing(found: _Found) -> dict[str, tuple[bool, str]]:
         BRIEF: (not found.has_open_brief, "Changes not taken over" if found.has_open_brief else "Written"),
         DIRECTIONS: _directions(found),
         GENERATE: _generate(found),
-        GALLERY: (found.approved > 0 and not found.drafts, _gallery_note(found)),
+        # What was left out of an experiment that runs is no step to take: it may stay where it is.
+        GALLERY: (found.approved > 0 and (found.is_started or not found.drafts), _gallery_note(found)),
         LAUNCH: (found.is_started, _launch_note(found)),
     }
 

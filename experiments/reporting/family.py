@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from experiments.reporting import tree, wording
 from experiments.reporting.charts import effect_bar
-from experiments.reporting.lineage import OPERATOR_PLURALS, OPERATOR_WORDS, option_words
+from experiments.reporting.lineage import OPERATOR_PLURALS, OPERATOR_WORDS
 from experiments.reporting.values import CreditReport, Lineage, Member
 from experiments.walls import SLOT_WORDS
 
@@ -121,7 +121,9 @@ def _tables(rows: Sequence[CreditReport]) -> list[CreditTable]:
 
 
 def _credit_row(row: CreditReport, scale: float) -> CreditRow:
-    label = OPERATOR_PLURALS.get(row.name, row.name) if row.kind == "operator" else option_words(row.slot, row.name)
+    label = (
+        OPERATOR_PLURALS.get(row.name, row.name) if row.kind == "operator" else wording.option_words(row.slot, row.name)
+    )
     slot = f"{SLOT_WORDS.get(row.slot, row.slot).capitalize()}: " if row.slot else ""
     return CreditRow(
         label=f"{slot}{wording.shortened(label, LONGEST_OPTION)}",

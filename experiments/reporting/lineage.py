@@ -29,6 +29,7 @@ OPERATOR_PLURALS: Mapping[str, str] = {
     "crossover": "Pages crossed from two others", "mutation": "Pages with one part written anew",
     "fresh": "Fresh ideas", "edit": "Pages edited by hand",
 }  # fmt: skip
+FEWEST_PAGES, FEWEST_VISITORS = 2, 1_000  # behind what is told as learnt
 MOST_LEARNT = 12
 LONGEST_OPTION = 90
 
@@ -53,7 +54,7 @@ def _of(experiment: Experiment, believed: Belief | None, bred: Sequence[Breeding
         experiment_id=experiment.pk,
         members=_members(experiment, believed, bred),
         credit=rows,
-        learnt=[_learnt(row) for row in rows if row.lift_interval[0] > 0 or row.lift_interval[1] < 0][:MOST_LEARNT],
+        learnt=[_learnt(row) for row in rows if _is_learnt(row)][:MOST_LEARNT],
         works=_works(believed, bred) if believed is not None else "",
     )
 
@@ -202,15 +203,16 @@ def _gene_rows(believed: Belief, held: Sequence[Mapping[str, str]], shown: Any) 
 # --- In words ----------------------------------------------------------------------------------------------------
 
 
-def option_words(slot: str, option: str) -> str:
-    """Return what a slot holds as people read it."""
-    return ", ".join(option.split()).replace("_", " ") if slot == "order" else option
+def _is_learnt(row: CreditReport) -> bool:
+    """Tell whether a row is sure, and about more than one page that few saw: it is carried on into others."""
+    is_sure = row.lift_interval[0] > 0 or row.lift_interval[1] < 0
+    return is_sure and row.pages >= FEWEST_PAGES and row.visitors >= FEWEST_VISITORS
 
 
 def _learnt(row: CreditReport) -> str:
     lift = f"{wording.lift(row.lift, row.lift_interval)} ({wording.lift_interval(row.lift_interval)})"
     stands_on = f"{wording.count_of(row.visitors, 'visitor')} on {wording.count_of(row.pages, 'page')}"
-    option = wording.shortened(option_words(row.slot, row.name), LONGEST_OPTION)
+    option = wording.shortened(wording.option_words(row.slot, row.name), LONGEST_OPTION)
     if row.kind == "operator":
         return f"{OPERATOR_PLURALS.get(row.name, row.name)} turned out {lift} against {row.against}: {stands_on}."
     if row.kind == "direction":

@@ -47,15 +47,18 @@ def slot_tables(report: Report) -> list[EffectTable]:
     scale = _scale(option.interval for slot in report.slots for option in slot.options if not option.is_thin)
     return [
         EffectTable(
-            key=slot.slot, title=slot.title, rows=[_option_row(option, scale) for option in slot.options], text=""
+            key=slot.slot,
+            title=slot.title,
+            rows=[_option_row(slot.slot, option, scale) for option in slot.options],
+            text="",
         )
         for slot in report.slots
     ]
 
 
-def _option_row(option: OptionReport, scale: float) -> EffectRow:
+def _option_row(slot: str, option: OptionReport, scale: float) -> EffectRow:
     return EffectRow(
-        label=option.option or "(none)",
+        label=wording.option_words(slot, option.option) or "(none)",
         detail=wording.count_of(option.pages, "page"),
         visitors=wording.whole(option.exposures),
         rate="",

@@ -94,6 +94,11 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def option_words(slot: str, option: str) -> str:
+    """Return what a gene's slot holds as people read it."""
+    return ", ".join(option.split()).replace("_", " ") if slot == "order" else option
+
+
 def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 

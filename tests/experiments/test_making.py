@@ -69,6 +69,17 @@ def test_what_is_typed_is_kept_whether_it_makes_sense_or_not(client: Client):
     assert not Experiment.objects.exists()
 
 
+def test_with_several_brands_none_is_chosen_for_the_marketer_and_a_new_one_may_be_named(client: Client):
+    Brand.objects.create(name="Oak")
+    draft = BriefDraft.objects.create(created_by=User.objects.get())
+    selected = "selected>Oak"
+    assert selected in client.get(url("new_brief", draft.pk)).content.decode()
+    Brand.objects.create(name="Elm")
+    assert "selected>Elm" not in client.get(url("new_brief", draft.pk)).content.decode()
+    client.post(url("new_brief", draft.pk), BRIEF)
+    assert Experiment.objects.get().nursery.brief.brand.name == "Wheels"
+
+
 def test_a_brief_that_makes_sense_becomes_an_experiment_with_a_goal(client: Client):
     draft = BriefDraft.objects.create(created_by=User.objects.get())
     answer = client.post(url("new_brief", draft.pk), BRIEF)

@@ -92,6 +92,16 @@ def test_a_variant_keeps_what_its_claims_rest_on(nursery, editor):
     assert not [trace for trace in variant.traces if trace["words"] == "100"]
 
 
+def test_the_brand_s_own_name_is_no_stranger_s(nursery):
+    said = page()
+    said["sections"][0]["subheadline"] = "You get it from Happy Paws every morning."
+    variant = review.add_variant(nursery, said)
+    assert [finding["words"] for finding in variant.findings] == ["Happy Paws"]
+    type(nursery.brief.brand).objects.update(name="Happy Paws")
+    nursery.brief.brand.refresh_from_db()
+    assert review.judge(variant.page, nursery).findings == []
+
+
 def test_an_edit_is_looked_at_afresh(variant, editor):
     review.edit(variant, page("Guaranteed calm"), editor, is_live=False)
     assert [finding["words"] for finding in variant.findings] == ["Guaranteed"]

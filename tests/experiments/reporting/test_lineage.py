@@ -84,6 +84,14 @@ def test_what_was_learnt_names_the_numbers_it_stands_on():
     assert crossed.startswith("Pages crossed from two others turned out +12%")
 
 
+@pytest.mark.parametrize(
+    ("changes", "is_learnt"),
+    [({}, True), ({"pages": 1}, False), ({"visitors": 358}, False), ({"lift_interval": (-0.01, 0.3)}, False)],
+)
+def test_only_what_is_sure_and_was_seen_on_several_pages_is_carried_on(changes: dict[str, Any], is_learnt: bool):  # noqa: FBT001
+    assert lineage._is_learnt(credit(**changes)) is is_learnt
+
+
 @pytest.mark.django_db
 def test_an_experiment_in_which_nothing_was_bred_says_nothing_of_evolution():
     report = build(make_counted([(1000, 50), (1000, 60)]))
