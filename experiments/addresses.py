@@ -14,7 +14,7 @@ from datetime import datetime
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from django.conf import settings
 from django.http.request import validate_host
@@ -26,7 +26,7 @@ from experiments.splitter.cookies import Assignment, Signer, cookie_name
 from experiments.splitter.places import BadAddress, own_place
 from experiments.splitter.probes import HEADER, MARK_PURPOSE, NOBODY
 from experiments.splitter.visits import VISITOR_BYTES
-from variants.page_import import WEB_PORTS, Address, Answered, Guard, PageNotFetched, ask, is_public
+from variants.page_import import WEB_PORTS, Answered, Guard, PageNotFetched, ask, is_allowed, is_public
 
 VISITS: Final = 8  # as somebody new
 MOST_ARMS: Final = 4  # that these visits are planned to meet
@@ -37,6 +37,7 @@ MOST_BYTES: Final = 3_000_000
 # RFC 5737 keeps this address for documentation: no visitor has it, so believing it is believing anything.
 INVENTED: Final = "192.0.2.77"
 QUERY: Final = "utm_source=greenhouse-test&gclid=1"
+LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 RESERVED: Final = ("/p/", "/console/", "/api/", "/static/", "/ofrep/")
 AGENT: Final = "Mozilla/5.0 (compatible; Greenhouse self-test)"  # a program's: uncounted even if the mark is lost
 
@@ -76,7 +77,7 @@ def _refuse_unless_usable(typed: str, address: str, *, has_more: bool) -> None:
         raise WrongAddress("Give the host and, if you like, a path: https://shop.example/offer/ and nothing after it.")
     if _is_our_own(parts.hostname, parts.port or WEB_PORTS[parts.scheme]):
         raise WrongAddress("That is Greenhouse’s own host. Give a host of yours, or leave this empty.")
-    if place.base.startswith(RESERVED):
+    if unquote(place.base).startswith(RESERVED):
         raise WrongAddress(f"Paths that start with {'/'.join(place.base.split('/')[:2])}/ are Greenhouse’s own.")
 
 
@@ -84,8 +85,12 @@ def _is_our_own(host: str, port: int) -> bool:
     """Tell whether console and API answer there: a page would take their place, and might run scripts beside them."""
     known = [urlsplit(url) for url in (settings.PUBLIC_URL, settings.PAGES_URL) if url]
     hosts = [*(url.hostname or "" for url in known), *(name for name in settings.ALLOWED_HOSTS if name != "*")]
-    ports = {settings.ENVIRONMENT.port, *(url.port or WEB_PORTS.get(url.scheme, 0) for url in known)}
-    return port in ports and validate_host(host, hosts)
+    if not validate_host(host.rstrip("."), hosts):
+        return False
+    # A Host header leaves usual ports out, and cookies know no ports at all: the whole name is ours, whatever the port.
+    # But on loopback, where a proxy that is tried out has no name of its own, only the ports we listen on are.
+    ports = {settings.ENVIRONMENT.port, *WEB_PORTS.values(), *(url.port for url in known)}
+    return port in ports or host not in LOOPBACK
 
 
 def give(experiment: Experiment, address: str) -> None:
@@ -157,13 +162,8 @@ class Visit:
 
 def guard() -> Guard:
     """Return what a look may reach: the public internet, and our own network where an operator allows it."""
-    reach = _is_allowed if settings.PAGES_PRIVATE_ADDRESSES else is_public
+    reach = is_allowed if settings.PAGES_PRIVATE_ADDRESSES else is_public
     return Guard(may_reach=reach, seconds=SECONDS_A_VISIT, most_bytes=MOST_BYTES)
-
-
-def _is_allowed(address: Address) -> bool:
-    # Link-local ones never: there clouds hand out the keys of the machine to whoever asks from it.
-    return not (address.is_link_local or address.is_multicast or address.is_unspecified)
 
 
 def look(experiment: Experiment, *, now: datetime, guard: Guard) -> Look:

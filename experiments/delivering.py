@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from experiments import webhooks
 from experiments.models import Delivery, Destination, Notice
-from variants.page_import import Address, Guard, PageNotFetched, is_public, post
+from variants.page_import import Guard, PageNotFetched, is_allowed, is_public, post
 
 logger = logging.getLogger(__name__)
 
@@ -197,13 +197,8 @@ def keys_of(destination: Destination) -> list[str]:
 
 def guard() -> Guard:
     """Return what messages may reach: the public internet, and our own network where an operator allows it."""
-    reach = _is_allowed if settings.NOTIFY_PRIVATE_ADDRESSES else is_public
+    reach = is_allowed if settings.NOTIFY_PRIVATE_ADDRESSES else is_public
     return Guard(may_reach=reach, seconds=SEND_SECONDS)
-
-
-def _is_allowed(address: Address) -> bool:
-    # Link-local ones never: there clouds hand out the keys of the machine to whoever asks from it.
-    return not (address.is_link_local or address.is_multicast or address.is_unspecified)
 
 
 # --- what became of it ----------------------------------------------------------------------------------------------

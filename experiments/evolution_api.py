@@ -61,7 +61,7 @@ class BreedOut(Schema):
 class ControlIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    arm: Annotated[str, Field(min_length=1)]
+    arm: Annotated[str, Field(pattern=r"^[\w-]{1,20}$")]
 
 
 @router.get("/experiments/{experiment_id}/walls", response=WallsOut)

@@ -28,6 +28,7 @@ from experiments.splitter.assignment import Split, numbers_of, salted_hash, spli
 from experiments.splitter.cookies import TOKEN_PURPOSE, Assignment, Signer
 from experiments.splitter.visits import new_visitor
 
+LONGEST_KEY: Final = 1000  # characters of a targeting key
 PICTURES: Final = 256  # experiments whose arms one process keeps ready
 SECRETS_DIFFER: Final = b"gh-target"
 FINISHED: Final = "finished"

@@ -4,7 +4,6 @@
     POST /ofrep/v1/evaluate/flags          all that the key opens, with an ETag (web and mobile providers)
     GET  /ofrep/v1/configuration           what there is to know about us
     POST /ofrep/v1/track                   the arm was shown, a goal was reached: not in the protocol, ours
-    POST /ofrep/v1/forget                  all that is kept of a person goes; ours
 
 The specification is open-feature/protocol's service/openapi.yaml. A key that apps and web pages may hold says which
 experiments are meant; from a browser it works on the sites its owner named. docs/apps.md tells an app's author more.
@@ -39,7 +38,7 @@ from experiments.splitter.requests import address, has_opted_out
 
 SHOWN: Final = "greenhouse.exposure"  # the tracking event that says an arm was shown; no goal can be called that
 MOST_BYTES: Final = 64 * 1024
-LONGEST_KEY: Final = 1000  # characters of a targeting key
+NUL: Final = "\\u0000"  # as JSON writes it
 PREFLIGHT_SECONDS: Final = 3600
 POLLING_MS: Final = 60_000
 PARSE_ERROR, INVALID_CONTEXT, GENERAL = "PARSE_ERROR", "INVALID_CONTEXT", "GENERAL"
@@ -195,9 +194,11 @@ def _body(request: HttpRequest) -> dict[str, Any]:
 def _person(request: HttpRequest, context: dict[str, Any]) -> flags.Person:
     """Read a context: the targeting key, and what servers pass on of the browser they answer."""
     key = context.get("targetingKey", "")
-    if not isinstance(key, str) or len(key) > LONGEST_KEY:
+    if not isinstance(key, str) or len(key) > flags.LONGEST_KEY:
         raise Refused(
-            HTTPStatus.BAD_REQUEST, INVALID_CONTEXT, f"targetingKey is not a text of at most {LONGEST_KEY} characters."
+            HTTPStatus.BAD_REQUEST,
+            INVALID_CONTEXT,
+            f"targetingKey is not a text of at most {flags.LONGEST_KEY} characters.",
         )
     consent = context.get("consent")
     agent = _agent(request, context)
@@ -311,22 +312,9 @@ def track(asked: Asked) -> HttpResponse:
     return JsonResponse({"tracked": [_result(slug, tracked) for slug, tracked in results]})
 
 
-@for_apps("POST")
-def forget(asked: Asked) -> HttpResponse:
-    """Delete what is kept of a person in everything the key opens."""
-    now = timezone.now()
-    try:
-        forgotten = [
-            experiment.slug
-            for experiment in flags.experiments_of(asked.key)
-            if flags.forget(experiment, asked.person, now=now)
-        ]
-    except flags.TargetingKeyMissing as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, TARGETING_KEY_MISSING, str(error)) from error
-    return JsonResponse({"forgotten": forgotten})
-
-
 def _event(body: dict[str, Any]) -> Event:
+    if NUL in json.dumps([body.get("name"), body.get("details")]):
+        raise Refused(HTTPStatus.BAD_REQUEST, PARSE_ERROR, "name and details hold a NUL, which no database keeps.")
     try:
         return Event.model_validate(
             {"details": {}, **{name: body[name] for name in ("name", "details") if name in body}}
@@ -371,5 +359,4 @@ urlpatterns = [
     path("evaluate/flags/<str:slug>", evaluate_one, name="evaluate_one"),
     path("configuration", configuration, name="configuration"),
     path("track", track, name="track"),
-    path("forget", forget, name="forget"),
 ]

@@ -7,16 +7,20 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from ninja import Router, Schema
 from ninja.pagination import paginate
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from experiments import lifecycle
+from experiments import flags, lifecycle
 from experiments.api import ExperimentOut
 from experiments.models import Experiment
 from variants.problems import Invalid, Paged, require
 
 router = Router(tags=["experiments"])
+
+
+ArmKey = Annotated[str, Field(pattern=r"^[\w-]{1,20}$")]
 
 
 class PlanIn(Schema):
@@ -25,6 +29,16 @@ class PlanIn(Schema):
     starts_at: AwareDatetime | None = None
     ends_at: AwareDatetime | None = None
     time_zone: str = "UTC"  # in which people are told of it
+
+
+class PersonIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    targeting_key: Annotated[str, Field(min_length=1, max_length=flags.LONGEST_KEY)]
+
+
+class ForgottenOut(Schema):
+    forgotten: bool  # false: nothing was kept of that person
 
 
 class PlanOut(Schema):
@@ -85,7 +99,7 @@ def _plan_of(experiment: Experiment) -> dict[str, Any]:
 
 
 @router.post("/experiments/{experiment_id}/arms/{key}/retire", response=ExperimentOut)
-def retire(request: HttpRequest, experiment_id: int, key: Annotated[str, Field(max_length=20)]) -> Experiment:
+def retire(request: HttpRequest, experiment_id: int, key: ArmKey) -> Experiment:
     """Send no new visitors to an arm; those who know it keep it."""
     user = require(request, "experiments.start_experiment")
     experiment = get_object_or_404(Experiment, pk=experiment_id)
@@ -102,3 +116,12 @@ def history(request: HttpRequest, experiment_id: int) -> Any:
         content_type=ContentType.objects.get_for_model(Experiment), object_id=str(experiment.pk)
     )
     return about.select_related("user").order_by("-action_time", "-pk")
+
+
+@router.post("/experiments/{experiment_id}/forget", response=ForgottenOut)
+def forget(request: HttpRequest, experiment_id: int, payload: PersonIn) -> ForgottenOut:
+    """Delete what is kept of an app's visitor; totals stay. Not by an app's key, which anybody can read in the app."""
+    require(request, "experiments.delete_lead")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    person = flags.Person(targeting_key=payload.targeting_key)
+    return ForgottenOut(forgotten=flags.forget(experiment, person, now=timezone.now()))

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
@@ -38,6 +38,8 @@ PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 SAFE_IN_TARGET: Final = "!#$%&'()*+,/:;=?@[]~"
+# RFC 6890 keeps them for protocols; at least one cloud hands out keys there, and Python took some for public ones.
+PROTOCOLS: Final = IPv4Network("192.0.0.0/24")
 NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052: IPv4 addresses as a gateway reaches them
 
 type Address = IPv4Address | IPv6Address
@@ -58,16 +60,27 @@ class Fetched:
     address: str  # after redirects
 
 
+def _plain(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 one only wraps."""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return IPv4Address(address.packed[-4:]) if address in NAT64 else address
+
+
+def is_allowed(address: Address) -> bool:
+    """Tell whether an address may be asked where private ones may: never link-local, where clouds hand out keys."""
+    plain = _plain(address)
+    return not (plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain in PROTOCOLS)
+
+
 def is_public(address: Address) -> bool:
     """Tell whether an address is one that anybody on the internet could be asked for."""
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped:
-            return is_public(address.ipv4_mapped)
-        if address in NAT64:
-            return is_public(IPv4Address(address.packed[-4:]))
-        # Tunnels carry an IPv4 address that the far end would be asked for; nobody serves pages there.
-        if address.sixtofour or address.teredo or address.is_site_local:
-            return False
+    address = _plain(address)
+    # Tunnels carry an IPv4 address that the far end would be asked for; nobody serves pages there.
+    if isinstance(address, IPv6Address) and (address.sixtofour or address.teredo or address.is_site_local):
+        return False
+    if address in PROTOCOLS:
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -75,6 +75,8 @@ def change(request: HttpRequest, experiment: Experiment, key: int) -> HttpRespon
     """Let an app in, keep it out of this experiment, or take its key back altogether."""
     found = get_object_or_404(AppKey, pk=key, revoked_at=None)
     act = request.POST.get("act")
+    if act != "admit" and not found.experiments.filter(pk=experiment.pk).exists():
+        raise Http404  # what an app may ask for is changed where it asks, so that it stands in that history
     if act == "admit":
         found.experiments.add(experiment)
         said = f"The app “{found}” may ask for this page."

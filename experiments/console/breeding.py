@@ -1,5 +1,6 @@
 """The screen of an experiment's evolution: its walls, its switch, what waits for a person, and what was learnt."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -228,7 +229,8 @@ def _crown(experiment: Experiment, arm: Any, request: HttpRequest) -> None:
 def learn(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Carry what was learnt into the brand's next experiments, change it, or take it back."""
     brand, text = experiment.nursery.brief.brand, " ".join(request.POST.get("text", "").split())[:LONGEST_LESSON]
-    lesson = brand.lessons.filter(pk=request.POST.get("lesson") or 0).first()
+    asked = request.POST.get("lesson", "")
+    lesson = brand.lessons.filter(pk=int(asked)).first() if re.fullmatch("[0-9]{1,15}", asked) else None
     if request.POST.get("forget") and lesson is not None:
         lesson.delete()
         messages.success(request, "Forgotten: the writer of new pages is not told of it any more.")

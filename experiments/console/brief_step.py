@@ -124,6 +124,7 @@ class BriefStepForm(BriefForm):
         values = super().clean() or {}
         if self.has_brands and values.get("new_brand"):
             values["brand"] = None  # whoever names a new brand wants it, whatever stands chosen above
+            self.keep_four_eyes(values)
         elif not values.get("brand") and not values.get("new_brand"):
             self.add_error("brand" if self.has_brands else "new_brand", "Say whose page it is.")
         if values.get("privacy_url"):
@@ -162,7 +163,10 @@ def _dress(name: str, field: forms.Field) -> None:
 
 def kept_values(sent: QueryDict) -> dict[str, str]:
     """Return what a form sent, field by field, cut to what can be kept."""
-    return {name: sent.get(name, "")[:LONGEST_KEPT] for name in BriefStepForm.base_fields if name in sent}
+    # No database keeps NUL in a text.
+    return {
+        name: sent.get(name, "").replace("\0", "")[:LONGEST_KEPT] for name in BriefStepForm.base_fields if name in sent
+    }
 
 
 def form_with(values: Mapping[str, str], *, brief: Brief | None, checked: bool) -> BriefStepForm:

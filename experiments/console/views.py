@@ -173,8 +173,11 @@ def _state(request: HttpRequest, experiment: Experiment) -> dict[str, Any]:
 
 def step_of(request: HttpRequest) -> str:
     """Return the step whose page asks, or is asked for; empty for the workbench."""
-    address = request.headers.get("HX-Current-URL") or request.path
-    last = urlsplit(address).path.rstrip("/").rpartition("/")[2]
+    try:
+        address = urlsplit(request.headers.get("HX-Current-URL") or request.path)
+    except ValueError:  # a header that no browser sends
+        return ""
+    last = address.path.rstrip("/").rpartition("/")[2]
     return last if last in steps.NAMES else ""
 
 

@@ -199,6 +199,26 @@ def test_nothing_that_a_page_tries_leaves_the_machine(browser):
     assert f"127.0.0.1:{listener.port}" in {fault.detail for fault in look.faults if fault.kind == "third_party"}
 
 
+DATAGRAMS = """<script>
+const way = document.documentElement.appendChild(document.createElement("iframe")).contentWindow;
+for (const Peer of [globalThis.RTCPeerConnection, globalThis.webkitRTCPeerConnection, way.RTCPeerConnection]) {{
+  if (!Peer) continue;
+  const peer = new Peer({{iceServers: [{{urls: "stun:127.0.0.1:{0}"}}]}});
+  peer.createDataChannel("x");
+  peer.createOffer().then((offer) => peer.setLocalDescription(offer));
+}}
+</script>"""
+
+
+def test_no_datagram_leaves_a_page(browser):
+    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    listener.bind(("127.0.0.1", 0))
+    look_at(browser, document(head=DATAGRAMS.format(listener.getsockname()[1])))
+    listener.setblocking(False)
+    with listener, pytest.raises(BlockingIOError):
+        listener.recv(100)
+
+
 def test_a_page_of_megabytes_is_looked_at_in_bounded_time(browser):
     many = "".join(f"<p>Paragraph {number} of a page without end.</p>" for number in range(8_000))
     look = look_at(browser, document(BODY.replace("</form>", f"</form>{many}")), button="")

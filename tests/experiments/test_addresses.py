@@ -222,6 +222,19 @@ def test_what_cannot_be_a_pages_address_is_refused_in_words(typed, settings):
         addresses.normal(typed)
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "http://console.example/", "https://console.example:443/", "https://console.example:8443/",
+        "https://console.example./", "https://Console.Example/offer/", "https://shop.example/%63onsole/",
+    ],
+)  # fmt: skip
+def test_the_consoles_own_name_is_never_given_away(typed, settings):
+    settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://console.example", ["console.example"]
+    with pytest.raises(addresses.WrongAddress):
+        addresses.normal(typed)
+
+
 def test_an_address_belongs_to_one_experiment():
     addresses.give(make_running(slug="first", name="The first"), "https://shop.example/")
     with pytest.raises(addresses.WrongAddress, match="“The first” has that address already"):

@@ -435,11 +435,14 @@ def test_what_visitors_do_is_told_in_sentences_without_telling_who(client: Clien
     now, visitor = timezone.now(), "ab" * 16
     seen = {"experiment": experiment, "exposed_at": now, "visitor": visitor, "arm": arm, "epoch": 1}
     Exposure.objects.create(**seen, attributes={"device": "phone", "utm_campaign": "spring"})
+    named = {"utm_campaign": "ada@corp.example"}
+    Exposure.objects.create(**{**seen, "visitor": "cd" * 16, "exposed_at": now - timedelta(hours=1)}, attributes=named)
     Conversion.objects.create(**seen, goal=goal, converted_at=now + timedelta(seconds=5), event_id="")
     told = [(event.words, event.variant) for event in feed.latest(experiment, now)]
     assert told == [
         ("Somebody sent the form: the goal “signup”", "Variant 1"),
         ("Somebody on a phone from “spring” saw", "Variant 1"),
+        ("Somebody saw", "Variant 1"),
     ]
     assert visitor not in client.get(url("live", experiment.pk)).content.decode()
 

@@ -218,6 +218,7 @@ def test_once_stopped_everyone_gets_the_control_and_once_promoted_the_winner(app
         ("track", {"context": {"targetingKey": "ada"}, "name": "greenhouse.exposure"}, 400, "PARSE_ERROR"),
         ("track", {"context": {"targetingKey": "ada"}, "name": "nothing"}, 400, "GENERAL"),
         ("track", {"context": {"targetingKey": "ada"}, "name": "signup", "details": {"value": -1}}, 400, "PARSE_ERROR"),
+        ("track", {"context": {"targetingKey": "ada"}, "name": "\0"}, 400, "PARSE_ERROR"),
         ("track", {"context": {}, "name": "signup"}, 400, "TARGETING_KEY_MISSING"),
     ],
 )
@@ -274,11 +275,15 @@ def test_only_a_keyed_digest_of_a_person_is_kept(app):
     assert flags.digests_of(row["experiment_id"], "ada@example.com") == [row["digest"]]
 
 
-def test_who_asks_to_be_forgotten_is_and_may_come_again(app, experiment):
+def test_who_asks_to_be_forgotten_is_and_may_come_again(app, experiment, owner):
+    from tests.experiments.test_api import make_call  # noqa: PLC0415 - that module's own client
+
     app.evaluate("ada")
     app.expose("ada")
-    answer = app.post("forget", {"context": {"targetingKey": "ada"}})
-    assert answer.json() == {"forgotten": ["offer"]}
+    assert app.post("forget", {"context": {"targetingKey": "ada"}}).status_code == 404, "an app's key is no secret"
+    forget = f"/experiments/{experiment.pk}/forget"
+    assert make_call(owner)("POST", forget, {"targeting_key": "ada"}) == (200, {"forgotten": True})
+    assert make_call(owner)("POST", forget, {"targeting_key": "ada"}) == (200, {"forgotten": False})
     assert not KeyedVisitor.objects.exists()
     assert not Exposure.objects.exists()
     app.evaluate("ada")

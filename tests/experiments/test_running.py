@@ -17,7 +17,7 @@ from experiments.models import EXPOSURES, Arm, EpochCount, Experiment, Notice
 from experiments.splitter.stores import MemoryStore
 from tests.factories import make_brief, make_experiment, make_running, page
 from variants import review
-from variants.models import Brand, Variant
+from variants.models import Brand, Brief, Variant
 
 pytestmark = pytest.mark.django_db
 
@@ -257,6 +257,23 @@ def test_nobody_starts_or_plans_what_they_set_up_or_changed_last(strict: Experim
     with pytest.raises(lifecycle.FourEyes):
         planned(strict, approver, start=timedelta(hours=1))
     lifecycle.start(strict, by=User.objects.create_user("dora"))
+
+
+@pytest.mark.parametrize("is_strict", [True, False])
+def test_a_brief_does_not_slip_from_under_four_eyes_or_below_them(strict: Experiment, owner: User, is_strict: bool):  # noqa: FBT001
+    lax = Brand.objects.create(name="Lax")
+    strict_brand = strict.nursery.brief.brand
+    Brief.objects.update(brand=strict_brand if is_strict else lax)
+    client = Client()
+    client.force_login(owner)
+    other = lax if is_strict else strict_brand
+    sent = {
+        "name": "N", "product": "P", "audience": "A", "offer": "O", "facts": "", "tone": "calm", "language": "en",
+        "call_to_action_label": "Go", "call_to_action_kind": "form", "thank_you": "Thanks", "brand": other.pk,
+    }  # fmt: skip
+    answer = client.post(reverse("admin:experiments_brief_step", args=[strict.pk]), sent)
+    assert "asks for four eyes" in answer.content.decode()
+    assert Brief.objects.get().brand != other
 
 
 def test_a_start_by_nobody_is_no_second_pair_of_eyes(strict: Experiment):

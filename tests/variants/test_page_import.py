@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from variants.page_import import Address, Guard, PageNotFetched, fetch, is_public, resolved
+from variants.page_import import Address, Guard, PageNotFetched, fetch, is_allowed, is_public, resolved
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<h1>Hi</h1>"
 PUBLIC = ip_address("93.184.216.34")
@@ -86,13 +86,22 @@ PRIVATE = (
     "127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
     "192.0.0.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1",
     "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1",
-    "2002:7f00:1::", "2001::1", "2001:db8::1", "64:ff9b::a9fe:a9fe",
+    "2002:7f00:1::", "2001::1", "2001:db8::1", "64:ff9b::a9fe:a9fe", "192.0.0.192", "::ffff:169.254.169.254",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_addresses_that_are_not_public_are_none_of_ours(address: str):
     assert not is_public(ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "::ffff:0.0.0.0", "fe80::1", "192.0.0.192"],
+)
+def test_where_private_addresses_are_allowed_those_that_clouds_hand_out_keys_at_are_not(address: str):
+    assert not is_allowed(ip_address(address))
+    assert is_allowed(ip_address("::ffff:10.0.0.1"))
 
 
 @pytest.mark.parametrize(

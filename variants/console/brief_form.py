@@ -185,6 +185,7 @@ class BriefForm(forms.ModelForm[Brief]):
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
         self._keep_field_names(values)
+        self.keep_four_eyes(values)
         if values.get("call_to_action_kind") == Brief.CallToActionKind.LINK and not values.get("call_to_action_url"):
             self.add_error("call_to_action_url", self._no_address())
         draft = Brief()
@@ -203,6 +204,16 @@ class BriefForm(forms.ModelForm[Brief]):
     def _no_address(self) -> str:
         form, kind = Brief.CallToActionKind.FORM.label, self.fields["call_to_action_kind"].label
         return f"Say where the link goes, such as https://example.com/, or choose “{form}” under “{kind}”."
+
+    def keep_four_eyes(self, values: dict[str, Any]) -> None:
+        """Refuse to move a brief from or to a brand that asks for four eyes: its pages passed, or would pass, two."""
+        brand = values.get("brand")
+        if not self.instance.pk or "brand" in self.errors or brand == self.instance.brand:
+            return
+        strict = next((one for one in (self.instance.brand, brand) if one and one.asks_four_eyes), None)
+        if strict is not None:
+            told = f"“{strict}” asks for four eyes, so a brief does not change to or from it. Begin a new one instead."
+            self.add_error("brand", told)
 
     def _keep_field_names(self, values: dict[str, Any]) -> None:
         """Let a field keep the name leads already know it by, as long as its label stays."""
