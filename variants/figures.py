@@ -339,7 +339,6 @@ def _following(text: str, end: int) -> tuple[str, ...]:
 # Months and years differ in length, and "a third" is said for 33%.
 CALENDAR_TOLERANCE = 0.04
 SHARE_TOLERANCE = 0.34  # percentage points
-SHORTEST_CALENDAR = 27 * DAY
 
 
 def agree(said: Figure, known: Figure) -> bool:
@@ -371,8 +370,13 @@ def _is_within(said: Figure, known: Figure) -> bool:
 def _is_same(kind: Kind, one: float, other: float) -> bool:
     if kind == "percent" and one != round(one):
         return math.isclose(one, other, abs_tol=SHARE_TOLERANCE) and not _is_exact_share(one, other)
-    is_calendar = kind == "duration" and min(one, other) > SHORTEST_CALENDAR
+    is_calendar = kind == "duration" and (_is_calendar(one) or _is_calendar(other))
     return math.isclose(one, other, rel_tol=CALENDAR_TOLERANCE if is_calendar else 1e-9)
+
+
+def _is_calendar(seconds: float) -> bool:
+    """Tell whether so many seconds are whole months or years: 96,768 minutes are neither, and not "ten weeks"."""
+    return any(math.isclose(seconds % DURATIONS[unit], 0, abs_tol=SECOND) for unit in ("month", "year"))
 
 
 def _is_exact_share(one: float, other: float) -> bool:

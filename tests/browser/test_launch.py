@@ -54,6 +54,7 @@ def console(chromium: Browser, live_server: LiveServer) -> Iterator[Page]:
 
 def look(tab: Page) -> None:
     """Fail where somebody with a screen reader, a keyboard or a telephone would."""
+    tab.wait_for_load_state()
     for width in (390, 1280):
         tab.set_viewport_size({"width": width, "height": 900})
         assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (tab.url, width)

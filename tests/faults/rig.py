@@ -360,7 +360,9 @@ def running_rig(folder: Path, **environ: str) -> Iterator[Rig]:
     with redis_daemon(folder) as redis, postgres_daemon() as postgres:
         values = {
             "STATE_DIR": str(folder), "PORT": str(free_port()), "SECRET_KEY": SECRET_KEY, "DATABASE_URL": postgres.url,
-            "REDIS_URL": redis.url, "WEB_WORKERS": "2", "VISITOR_RATE_PER_SECOND": "0", **PACE, **environ,
+            "REDIS_URL": redis.url, "WEB_WORKERS": "2", "VISITOR_RATE_PER_SECOND": "0", **PACE,
+            # On two processors a browser that looks at pages takes its share of those who see them.
+            "CHROMIUM": "none", **environ,
         }  # fmt: skip
         rig = Rig(folder=folder, postgres=postgres, redis=redis, environ=values)
         try:
