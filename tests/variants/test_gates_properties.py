@@ -49,7 +49,7 @@ INVENTED = ("{} offices use it.", "Save {}% of your time.", "Only €{} a month.
 
 @settings(max_examples=100, deadline=None)
 @given(number=st.integers(2, 99_999), sentence=st.sampled_from(INVENTED), brief=st.sampled_from(BRIEFS))
-@example(number=96_768, sentence="In {} minutes.", brief=BRIEFS[1])  # not far from the ten weeks of a course
+@example(number=96_768, sentence="In {} minutes.", brief=BRIEFS[-1])  # not far from the ten weeks of a course
 def test_an_invented_figure_always_blocks_a_clean_page(number, sentence, brief):
     known = {figure.value for fact in brief.facts for figure in figures_in(fact.text, brief.language)}
     if number in known | {60 * one for one in known} | {2, 12, 20, 50, 60, 80, 90}:
