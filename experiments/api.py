@@ -39,6 +39,8 @@ from variants.text import Line
 logger = logging.getLogger(__name__)
 router = Router(tags=["experiments"])
 
+ArmKey = Annotated[str, Field(pattern=r"^[\w-]{1,20}$")]
+
 DEPLOY_WAIT_SECONDS = 10  # a start answers once pages are up, or after this long
 EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)  # before there was a Greenhouse
 CLOCK_TOLERANCE = timedelta(minutes=5)  # by how much another server's clock may be ahead

@@ -11,7 +11,7 @@ from ninja import Router, Schema, Status
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from experiments import evolution, lifecycle, walls
-from experiments.api import ExperimentOut
+from experiments.api import ArmKey, ExperimentOut
 from experiments.models import Evolution, Experiment
 from experiments.reporting import lineage
 from variants.problems import Conflict, Invalid, require
@@ -61,7 +61,7 @@ class BreedOut(Schema):
 class ControlIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    arm: Annotated[str, Field(pattern=r"^[\w-]{1,20}$")]
+    arm: ArmKey
 
 
 @router.get("/experiments/{experiment_id}/walls", response=WallsOut)

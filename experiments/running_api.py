@@ -13,14 +13,11 @@ from ninja.pagination import paginate
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from experiments import flags, lifecycle
-from experiments.api import ExperimentOut
+from experiments.api import ArmKey, ExperimentOut
 from experiments.models import Experiment
 from variants.problems import Invalid, Paged, require
 
 router = Router(tags=["experiments"])
-
-
-ArmKey = Annotated[str, Field(pattern=r"^[\w-]{1,20}$")]
 
 
 class PlanIn(Schema):

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from django import forms
@@ -16,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 from experiments import evolution, evolving, lifecycle, walls
 from experiments.console import workbench
 from experiments.console.running import zones
-from experiments.console.views import View, acts, chosen_arm, done, frame, opens, user_of
+from experiments.console.views import View, acts, done_to_arm, frame, opens, user_of
 from experiments.models import Evolution, EvolutionStep, Experiment
 from experiments.reporting import lineage
 from experiments.walls import BadWall, Walls
@@ -213,16 +212,14 @@ def switch(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 @acts(workbench.START)
 def crown(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Let the chosen arm take today's page's place."""
-    arm = chosen_arm(request, experiment)
-    if arm is None:
-        messages.error(request, "Choose the variant that becomes today’s page.")
-        return HttpResponseRedirect(url(experiment))
-    says = f"“{arm.variant}” is today’s page from now on. The experiment goes on, and the others are compared with it."
-    return _after(experiment, done(request, experiment, partial(_crown, experiment, arm, request), says=says))
-
-
-def _crown(experiment: Experiment, arm: Any, request: HttpRequest) -> None:
-    lifecycle.change_control(experiment, arm, by=user_of(request))
+    answer = done_to_arm(
+        request,
+        experiment,
+        lifecycle.change_control,
+        lacking="Choose the variant that becomes today’s page.",
+        says="“{}” is today’s page from now on. The experiment goes on, and the others are compared with it.",
+    )
+    return _after(experiment, answer)
 
 
 @acts("variants.change_brand")

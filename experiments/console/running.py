@@ -4,7 +4,7 @@ winner at once.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from experiments import lifecycle
 from experiments.console import workbench
-from experiments.console.views import View, acts, back, chosen_arm, done, frame, opens, user_of
+from experiments.console.views import View, acts, back, done_to_arm, frame, opens, user_of
 from experiments.models import Experiment
 
 TYPED: Final = "%Y-%m-%dT%H:%M"  # as a browser's field for date and time sends it
@@ -129,23 +129,25 @@ def _planned(request: HttpRequest, experiment: Experiment, form: PlanForm) -> bo
 @acts(workbench.START)
 def retire(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Send no new visitors to the chosen arm."""
-    arm = chosen_arm(request, experiment)
-    if arm is None:
-        messages.error(request, "Choose the variant to retire.")
-        return back(experiment)
-    says = f"“{arm.variant}” gets no new visitors. Those who know it keep it, and its numbers stay."
-    return done(request, experiment, partial(lifecycle.retire, experiment, arm, by=user_of(request)), says=says)
+    return done_to_arm(
+        request,
+        experiment,
+        lifecycle.retire,
+        lacking="Choose the variant to retire.",
+        says="“{}” gets no new visitors. Those who know it keep it, and its numbers stay.",
+    )
 
 
 @acts(workbench.START)
 def conclude(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Stop, and send everyone to the chosen arm."""
-    arm = chosen_arm(request, experiment)
-    if arm is None:
-        messages.error(request, "Choose the variant that everybody should see from now on.")
-        return back(experiment)
-    says = f"The experiment is over: everyone sees “{arm.variant}” from now on."
-    return done(request, experiment, partial(lifecycle.conclude, experiment, arm, by=user_of(request)), says=says)
+    return done_to_arm(
+        request,
+        experiment,
+        lifecycle.conclude,
+        lacking="Choose the variant that everybody should see from now on.",
+        says="The experiment is over: everyone sees “{}” from now on.",
+    )
 
 
 def urls(guard: Callable[[View], View]) -> list[URLPattern]:

@@ -437,8 +437,16 @@ def done(request: HttpRequest, experiment: Experiment, act: Callable[[], object]
     return back(experiment)
 
 
-def chosen_arm(request: HttpRequest, experiment: Experiment) -> Arm | None:
-    return experiment.arms.select_related("variant").filter(pk__in=ids([request.POST.get("arm", "")])).first()
+def done_to_arm(
+    request: HttpRequest, experiment: Experiment, act: Callable[..., object], *, lacking: str, says: str
+) -> HttpResponse:
+    """Do one thing of lifecycle.py to the arm that was chosen; `{}` in `says` is its name."""
+    arms = experiment.arms.select_related("variant")
+    arm = arms.filter(pk__in=ids([request.POST.get("arm", "")])).first()
+    if arm is None:
+        messages.error(request, lacking)
+        return back(experiment)
+    return done(request, experiment, partial(act, experiment, arm, by=user_of(request)), says=says.format(arm.variant))
 
 
 @acts(workbench.START)
@@ -461,30 +469,24 @@ def _is_deployed(experiment: Experiment) -> bool:
 @acts(workbench.START)
 def promote(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Send everyone to the chosen arm."""
-    arm = chosen_arm(request, experiment)
-    if arm is None:
-        messages.error(request, "Choose the variant that everybody should see from now on.")
-        return back(experiment)
-    return done(
+    return done_to_arm(
         request,
         experiment,
-        partial(lifecycle.promote, experiment, arm, by=user_of(request)),
-        says=f"Everyone sees “{arm.variant}” from now on.",
+        lifecycle.promote,
+        lacking="Choose the variant that everybody should see from now on.",
+        says="Everyone sees “{}” from now on.",
     )
 
 
 @acts(workbench.START)
 def prove(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Run the chosen arm and the control from zero on a fixed split."""
-    arm = chosen_arm(request, experiment)
-    if arm is None:
-        messages.error(request, "Choose the variant to prove.")
-        return back(experiment)
-    return done(
+    return done_to_arm(
         request,
         experiment,
-        partial(lifecycle.start_proof, experiment, arm, by=user_of(request)),
-        says=f"New visitors see “{arm.variant}” or today’s page, half and half, counted from zero.",
+        lifecycle.start_proof,
+        lacking="Choose the variant to prove.",
+        says="New visitors see “{}” or today’s page, half and half, counted from zero.",
     )
 
 

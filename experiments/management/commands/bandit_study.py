@@ -10,9 +10,9 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         wanted = [cell for cell in cells if options["only"] in cell.name]
         if not wanted:
             raise CommandError(f"No cell's name contains {options['only']!r}.")
-        self._compute(size, wanted, store, workers=options["workers"], seconds=options["minutes"] * 60)
+        compute_missing(wanted, partial(compute, size), store, options, tell=self.stdout.write)
         results = store.read()
         figures = study_figures.figures(cells, results)
         folder = options["document"].parent / FIGURES
@@ -62,23 +62,6 @@ class Command(BaseCommand):
             (folder / figure.file).write_text(figure.svg)
         shown = [f"![{figure.title}]({FIGURES}/{figure.file})" for figure in figures]
         write_between(options["document"], "\n\n".join([study_tables.markdown(form, cells, results), *shown]))
-
-    def _compute(self, size: Size, cells: list[Cell], store: "Store", *, workers: int, seconds: float) -> None:
-        pending = missing(cells, store.read())
-        self.stdout.write(f"{len(pending)} blocks to compute")
-        started = time.monotonic()
-        # New processes, not forks of this one: whatever threads its libraries hold would be copied half.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=os.nice, initargs=(PATIENT,)) as pool:
-            futures = {pool.submit(compute, size, *block): block for block in pending}
-            for done in as_completed(futures):
-                name, number = futures[done]
-                store.add(name, number, done.result())
-                self.stdout.write(f"{time.monotonic() - started:6.0f} s  {name} {number}")
-                if seconds and time.monotonic() - started > seconds:
-                    pool.shutdown(cancel_futures=True)
-                    self.stdout.write("stopped; the rest is computed next time")
-                    return
 
 
 @cache
@@ -91,6 +74,32 @@ def compute(size: Size, name: str, number: int) -> Measurements:
     return _cells(size)[name].compute(number)
 
 
+def compute_missing(
+    cells: Iterable[Cell],
+    compute_block: Callable[[str, int], Measurements],
+    store: "Store",
+    options: Mapping[str, Any],
+    *,
+    tell: Callable[[str], object],
+) -> None:
+    """Compute the blocks that the store has not, on `options["workers"]` processes for about `options["minutes"]`."""
+    pending, seconds = missing(cells, store.read()), options["minutes"] * 60
+    tell(f"{len(pending)} blocks to compute")
+    started = time.monotonic()
+    # New processes, not forks of this one: whatever threads its libraries hold would be copied half.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options["workers"], mp_context=context, initializer=os.nice, initargs=(PATIENT,)) as pool:
+        futures = {pool.submit(compute_block, *block): block for block in pending}
+        for done in as_completed(futures):
+            name, number = futures[done]
+            store.add(name, number, done.result())
+            tell(f"{time.monotonic() - started:6.0f} s  {name} {number}")
+            if seconds and time.monotonic() - started > seconds:
+                pool.shutdown(cancel_futures=True)
+                tell("stopped; the rest is computed next time")
+                return
+
+
 def missing(cells: Iterable[Cell], known: Results) -> list[tuple[str, int]]:
     """Return the blocks not computed yet, the first of every cell first: a study ended early has something of all."""
     blocks = [(number, place, cell) for place, cell in enumerate(cells) for number in range(cell.blocks)]
@@ -101,9 +110,9 @@ def missing(cells: Iterable[Cell], known: Results) -> list[tuple[str, int]]:
 class Store:
     """Results on disk, one JSON line per block."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sources: Iterable[Path] = SOURCES) -> None:
         self.path = path
-        self.code = fingerprint()
+        self.code = fingerprint(sources)
 
     def read(self) -> Results:
         """Return what the present code has computed."""

@@ -4,10 +4,8 @@ Results are kept as those of the bandit study are: a study that is stopped goes 
 arithmetic makes its results stale.
 """
 
-import multiprocessing
 import os
-import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from experiments import bandit, credit, evolution_proving, evolution_tables, evolution_worlds, evolving, pooling
-from experiments.management.commands.bandit_study import PATIENT, Store, fingerprint, missing, write_between
+from experiments.management.commands.bandit_study import Store, compute_missing, write_between
 from experiments.proving import Measurements
 from variants import breeding
 
@@ -39,24 +37,10 @@ class Command(BaseCommand):
         parser.add_argument("--document", type=Path, default=settings.BASE_DIR / DOCUMENT)
 
     def handle(self, *_args: object, **options: Any) -> None:
-        store = Store(options["out"] / "runs.jsonl")
-        store.code = fingerprint(SOURCES)
-        self._compute(store, options["runs"], workers=options["workers"], seconds=options["minutes"] * 60)
+        runs = options["runs"]
+        store = Store(options["out"] / "runs.jsonl", SOURCES)
+        compute_missing(evolution_proving.cells(runs), partial(compute, runs), store, options, tell=self.stdout.write)
         write_between(options["document"], evolution_tables.markdown(store.read()))
-
-    def _compute(self, store: Store, runs: int, *, workers: int, seconds: float) -> None:
-        pending = missing(evolution_proving.cells(runs), store.read())
-        self.stdout.write(f"{len(pending)} blocks to compute")
-        started = time.monotonic()
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=os.nice, initargs=(PATIENT,)) as pool:
-            futures = {pool.submit(compute, runs, *block): block for block in pending}
-            for done in as_completed(futures):
-                store.add(*futures[done], done.result())
-                if seconds and time.monotonic() - started > seconds:
-                    pool.shutdown(cancel_futures=True)
-                    self.stdout.write("stopped; the rest is computed next time")
-                    return
 
 
 def compute(runs: int, name: str, number: int) -> Measurements:
