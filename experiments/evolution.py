@@ -26,11 +26,12 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from experiments import belief, deployment, evidence, evolving, lifecycle, page_checks, pedigree, roster, walls
+from experiments import belief, deployment, evidence, evolving, lifecycle, pedigree, roster, walls
 from experiments.belief import Belief
 from experiments.credit import OperatorCredit
 from experiments.evolving import Course, Plan
 from experiments.models import Arm, Evolution, EvolutionStep, Experiment
+from experiments.rehearsal import page_checks
 from experiments.walls import Walls
 from variants import breeding, children, estimates, generation, ledger, review
 from variants.breeding import Operator

@@ -21,8 +21,9 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from experiments import allocation, deeds, deployment, evidence, page_checks, roster
+from experiments import allocation, deeds, deployment, evidence, roster
 from experiments.models import Arm, ControlChange, Experiment, ProofRound
+from experiments.rehearsal import page_checks
 from experiments.reporting.proofs import proofs
 from experiments.reporting.report import build
 from experiments.reporting.values import ArmReport, ProofReport

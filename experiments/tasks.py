@@ -17,7 +17,6 @@ from experiments import (
     evolution,
     lag,
     outlook,
-    page_checks,
     retention,
     roster,
     schedule,
@@ -25,6 +24,7 @@ from experiments import (
     watch,
 )
 from experiments.models import Experiment
+from experiments.rehearsal import page_checks
 from experiments.splitter.stores import StoreUnavailable
 from experiments.store import store
 

@@ -15,8 +15,7 @@ from ninja import NinjaAPI, Router
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer
 
-from experiments import api as experiments_api
-from experiments import evolution_api, import_api, running_api
+from experiments.api import evolution, experiments, imports, running
 from experiments.lifecycle import WrongStatus
 from experiments.models import APIToken
 from experiments.splitter.stores import StoreUnavailable
@@ -44,10 +43,10 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 api = NinjaAPI(title="Greenhouse", version="1", auth=Token(), docs_url=None, urls_namespace="api")
 api.add_router("", variants_router)
-api.add_router("", experiments_api.router)
-api.add_router("", import_api.router)
-api.add_router("", running_api.router)
-api.add_router("", evolution_api.router)
+api.add_router("", experiments.router)
+api.add_router("", imports.router)
+api.add_router("", running.router)
+api.add_router("", evolution.router)
 fallback = Router()
 
 
@@ -133,9 +132,9 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @api.exception_handler(WrongStatus)
 def _wrong_status(request: HttpRequest, error: WrongStatus) -> HttpResponse:
-    return response(experiments_api.wrong_status(error))
+    return response(experiments.wrong_status(error))
 
 
 @api.exception_handler(StoreUnavailable)
 def _store_unavailable(request: HttpRequest, error: StoreUnavailable) -> HttpResponse:
-    return response(experiments_api.store_unavailable(error))
+    return response(experiments.store_unavailable(error))

@@ -12,9 +12,10 @@ from typing import Final, Literal
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from experiments import lifecycle, page_checks, roster, walkthrough
+from experiments import lifecycle, roster
 from experiments.console import steps, workbench
 from experiments.models import Experiment
+from experiments.rehearsal import page_checks, walkthrough
 from variants import ledger
 from variants.models import Variant
 

@@ -14,7 +14,6 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from experiments import walkthrough
 from experiments.console import feed, planning, steps, workbench
 from experiments.console.checklist import checklist
 from experiments.console.forms import POLICIES
@@ -22,6 +21,7 @@ from experiments.console.gallery import ids
 from experiments.console.previews import PICKS, preview_url
 from experiments.console.views import View, acts, frame, opens, record, user_of
 from experiments.models import GOAL_KEY_LENGTH, Experiment, Goal, goal_key_shape
+from experiments.rehearsal import walkthrough
 from variants.models import Variant
 
 DRAFT: Final = Experiment.Status.DRAFT

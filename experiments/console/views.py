@@ -21,12 +21,13 @@ from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from experiments import deeds, deployment, lifecycle, page_checks, schedule
+from experiments import deeds, deployment, lifecycle, schedule
 from experiments.console import arms, history, likeness, planning, steps, texts, workbench
 from experiments.console.gallery import CARDS_PER_PAGE, cards, gallery, ids, last_number, tally
 from experiments.console.overview import MINUTE, workbench_url
 from experiments.console.previews import preview_url
 from experiments.models import Arm, Deployment, Experiment
+from experiments.rehearsal import page_checks
 from experiments.reporting.share import share_url
 from experiments.splitter.stores import StoreUnavailable
 from variants import generation, review

@@ -7,8 +7,9 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
-from experiments import lifecycle, page_checks
+from experiments import lifecycle
 from experiments.models import Goal
+from experiments.rehearsal import page_checks
 from tests.factories import make_brief, make_experiment, page
 from variants import importing, review
 from variants.console.thumbnails import DESKTOP, PHONE, thumbnail_of, thumbnail_urls

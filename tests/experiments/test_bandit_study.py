@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from experiments import proving, study_figures, study_tables
 from experiments.management.commands.bandit_study import END, START, Store, fingerprint, missing, write_between
+from experiments.study import figures, proving, tables
 
 CELL = "split/2 arms/0% lost"
 
@@ -75,7 +75,7 @@ def test_loss_over_time_is_drawn_with_a_line_and_a_name_for_each_policy():
     cells = [cell for cell in proving.cells(proving.SHORT) if cell.name in {"regret/C/ours, earn", "regret/C/UCB1"}]
     rising = np.linspace(0.05, 1.0, proving.CURVE_POINTS)
     results = {cell.name: {0: {"curve": [*(rising * 0.2), *(rising * 0.4)]}} for cell in cells}
-    (figure,) = study_figures.figures(cells, results)
+    (figure,) = figures.figures(cells, results)
     assert figure.file == "study-loss-c.svg"
     assert figure.svg.count('class="line') == 2
     assert "ours, earn: 0.30" in figure.svg
@@ -85,7 +85,7 @@ def test_loss_over_time_is_drawn_with_a_line_and_a_name_for_each_policy():
 def test_calibration_is_drawn_with_a_dot_for_each_tenth_that_was_said():
     cells = [cell for cell in proving.cells(proving.SHORT) if cell.table == "calibration"][:1]
     results = {cells[0].name: {0: {"said": [0.25, 0.75, 0.79], "was": [0.0, 1.0, 1.0]}}}
-    (figure,) = study_figures.figures(cells, results)
+    (figure,) = figures.figures(cells, results)
     assert figure.svg.count('class="dot"') == 2
 
 
@@ -106,7 +106,7 @@ def test_tables_show_means_with_their_standard_errors():
         CELL: {0: {"alarm": [0.0, 0.0, 1.0, 0.0]}},
         "calibration/2 arms, 500 visitors each/ours": {0: {"said": [0.25, 0.75, 0.95], "was": [0.0, 1.0, 1.0]}},
     }
-    text = study_tables.markdown("short", cells, results)
+    text = tables.markdown("short", cells, results)
     assert "| 2 arms | 0% lost | 25.00% ± 21.65 |" in text
     assert "| 70% to 80% | +25.0 ± 0.0 (1) |" in text
     assert "| 0% to 10% | – |" in text

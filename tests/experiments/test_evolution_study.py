@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 
-from experiments import evolution_proving, evolution_tables, evolution_worlds
-from experiments.evolution_proving import FAIR, FOUNDERS, HARMING
-from experiments.evolution_worlds import Genetic, Ours, Writer
+from experiments.study import evolution_proving, evolution_tables, evolution_worlds
+from experiments.study.evolution_proving import FAIR, FOUNDERS, HARMING
+from experiments.study.evolution_worlds import Genetic, Ours, Writer
 from variants.breeding import SLOTS, Operator
 
 

@@ -11,12 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from experiments import walkthrough
 from experiments.console import browse, comparing, feed, steps, texts
 from experiments.console.checklist import checklist
 from experiments.console.differences import compare
 from experiments.duplication import duplicate, free_slug
 from experiments.models import Conversion, Experiment, Exposure, Goal, Lead
+from experiments.rehearsal import walkthrough
 from tests.factories import make_brief, make_experiment, make_running, page
 from variants import review
 from variants.importing import import_page, pick, places_of, read_page

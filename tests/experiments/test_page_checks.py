@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 import pytest
 from django.utils import timezone
 
-from experiments import deployment, lifecycle, page_checks
+from experiments import deployment, lifecycle
 from experiments.models import Experiment, Goal
-from experiments.page_looks import Looks
-from experiments.rehearsal import rehearsal
+from experiments.rehearsal import page_checks
+from experiments.rehearsal.page_looks import Looks
+from experiments.rehearsal.stage import rehearsal
 from tests.factories import make_brief, make_experiment, page
 from variants import review
 from variants.models import PageCheck, Picture, Variant

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import allocation, bandit, inference, pooling, proving, simulation
+from experiments import allocation, bandit, inference, pooling, simulation
 from experiments.simulation import History, Ours, World, drawn, fixed, gene_built
+from experiments.study import proving
 
 TWO = np.array([0.04, 0.06])
 

@@ -19,8 +19,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments import bandit, delay, inference, pooling, proving, simulation, study_figures, study_tables
-from experiments.proving import Cell, Measurements, Size
+from experiments import bandit, delay, inference, pooling, simulation
+from experiments.study import figures, proving, tables
+from experiments.study.proving import Cell, Measurements, Size
 
 SOURCES = [Path(str(module.__file__)) for module in (bandit, delay, inference, pooling, simulation, proving)]
 DOCUMENT = Path("docs/bandit.md")
@@ -55,13 +56,13 @@ class Command(BaseCommand):
             raise CommandError(f"No cell's name contains {options['only']!r}.")
         compute_missing(wanted, partial(compute, size), store, options, tell=self.stdout.write)
         results = store.read()
-        figures = study_figures.figures(cells, results)
+        drawn = figures.figures(cells, results)
         folder = options["document"].parent / FIGURES
-        for figure in figures:
+        for figure in drawn:
             folder.mkdir(exist_ok=True)
             (folder / figure.file).write_text(figure.svg)
-        shown = [f"![{figure.title}]({FIGURES}/{figure.file})" for figure in figures]
-        write_between(options["document"], "\n\n".join([study_tables.markdown(form, cells, results), *shown]))
+        shown = [f"![{figure.title}]({FIGURES}/{figure.file})" for figure in drawn]
+        write_between(options["document"], "\n\n".join([tables.markdown(form, cells, results), *shown]))
 
 
 @cache

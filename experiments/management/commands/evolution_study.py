@@ -12,9 +12,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from experiments import bandit, credit, evolution_proving, evolution_tables, evolution_worlds, evolving, pooling
+from experiments import bandit, credit, evolving, pooling
 from experiments.management.commands.bandit_study import Store, compute_missing, write_between
-from experiments.proving import Measurements
+from experiments.study import evolution_proving, evolution_tables, evolution_worlds
+from experiments.study.proving import Measurements
 from variants import breeding
 
 MODULES = (bandit, breeding, credit, evolution_proving, evolution_worlds, evolving, pooling)

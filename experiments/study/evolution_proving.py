@@ -11,9 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from experiments import credit, evolution_worlds, pooling, simulation
-from experiments.evolution_worlds import BASE_RATE, Breeder, Grown, Ours, World, Writer
-from experiments.proving import Cell, Measurements
+from experiments import credit, pooling, simulation
+from experiments.study import evolution_worlds
+from experiments.study.evolution_worlds import BASE_RATE, Breeder, Grown, Ours, World, Writer
+from experiments.study.proving import Cell, Measurements
 
 FOUNDERS: Final = 12  # what 200,000 visitors at 3% afford (experiments.affordable)
 FAIR: Final = Writer(improves=0.3, repeats=0.3)  # and harms in four of ten

@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from experiments.proving import CURVE_POINTS, WORLDS, Cell
 from experiments.reporting.axes import Axis, spread, ticks
 from experiments.reporting.svg import line, path, picture, tag, words
 from experiments.simulation import Floats
-from experiments.study_tables import DECILES, Blocks, Found
+from experiments.study.proving import CURVE_POINTS, WORLDS, Cell
+from experiments.study.tables import DECILES, Blocks, Found
 
 type Labelled = Callable[[float], str]
 

@@ -1,7 +1,7 @@
 """Turn a variant into what a visitor would meet on its page: its faults, and its pictures.
 
     variant ──▶ rendered as deployment does ──▶ read without a browser (page_health.py) ──▶ Seen
-                           └─ served by a visitor tier of its own (rehearsal.py) ──▶ looked at (chromium.py) ─┘
+                           └─ served by a visitor tier of its own (stage.py) ──▶ looked at (chromium.py) ─┘
 
 Nothing is written here. Of an imported page, what today's page has too is no fault of a variant.
 """
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from experiments import deployment
 from experiments.deployment import Imports, Trial
 from experiments.models import Experiment, Goal
-from experiments.rehearsal import Rehearsal, rehearsal
+from experiments.rehearsal.stage import Rehearsal, rehearsal
 from variants.browser import Answered, Asked, BrowserFailed, LookAt, Visit
 from variants.content import PageContent
 from variants.models import Image, PageCheck, Variant

@@ -13,7 +13,7 @@ from ninja.pagination import paginate
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from experiments import flags, lifecycle
-from experiments.api import ArmKey, ExperimentOut
+from experiments.api.experiments import ArmKey, ExperimentOut
 from experiments.models import Experiment
 from variants.problems import Invalid, Paged, require
 

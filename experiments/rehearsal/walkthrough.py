@@ -1,6 +1,6 @@
 """Reach a goal as a visitor would, and say in sentences what came of it.
 
-    experiment + goal ──▶ the control's page, served by a visitor tier of its own (rehearsal.py)
+    experiment + goal ──▶ the control's page, served by a visitor tier of its own (stage.py)
                           open it ─▶ find the button, link or form ─▶ use it ─▶ read what was written down
 
 Nothing is counted: the journal of a rehearsal is thrown away with it. What is tested is the page as it would be
@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from experiments import deployment
 from experiments.deployment import Imports, Trial
 from experiments.models import Experiment, Goal
-from experiments.rehearsal import Answer, Rehearsal, rehearsal
+from experiments.rehearsal.stage import Answer, Rehearsal, rehearsal
 from variants.models import ImportedPage, Variant
 from variants.renderer import BadFrame
 

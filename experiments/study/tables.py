@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from experiments.proving import WORLDS, Cell, Measurements
 from experiments.simulation import Floats
+from experiments.study.proving import WORLDS, Cell, Measurements
 
 DECILES: Final = 10
 

@@ -24,7 +24,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from experiments.models import Experiment
-from experiments.page_looks import Looks, Seen, failed
+from experiments.rehearsal.page_looks import Looks, Seen, failed
 from variants.browser import LookAt, find_chromium
 from variants.console.pictures import packed
 from variants.content import texts

@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from experiments.evolution_proving import BANDITS, OTHERS, OURS, PRIORS, ROWS, Row
-from experiments.proving import Measurements
 from experiments.simulation import Floats
+from experiments.study.evolution_proving import BANDITS, OTHERS, OURS, PRIORS, ROWS, Row
+from experiments.study.proving import Measurements
 
 type Blocks = Mapping[str, Mapping[int, Measurements]]  # by cell's name and block
 type Found = Mapping[str, Floats]  # all runs of one world, by measure

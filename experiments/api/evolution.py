@@ -11,7 +11,7 @@ from ninja import Router, Schema, Status
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from experiments import evolution, lifecycle, walls
-from experiments.api import ArmKey, ExperimentOut
+from experiments.api.experiments import ArmKey, ExperimentOut
 from experiments.models import Evolution, Experiment
 from experiments.reporting import lineage
 from variants.problems import Conflict, Invalid, require
