@@ -401,7 +401,8 @@ def test_what_strangers_and_forgers_report_is_tallied_under_its_kind(site: Site,
     elsewhere = Browser(port=site.port, headers=dict(browser.headers))
     elsewhere.headers["Cookie"] = f"gh_13={own}"
     elsewhere.get("/p/other/go/cta")
-    site.browser(Cookie=f"gh_13={own[:-1]}_").get("/p/other/go/cta")
+    forged = own[:-1] + ("A" if own[-1] != "A" else "B")
+    site.browser(Cookie=f"gh_13={forged}").get("/p/other/go/cta")
     site.browser().get("/p/other/go/cta")
     assert site.records(Conversion) == []
     counts = [tally.counts for tally in site.records(Tally) if tally.experiment == 13]
