@@ -5,16 +5,20 @@ guardrail stopped) stands in allocations and arms.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Model
+from django.db.models import Model, Q, QuerySet
+
+from experiments.models import Experiment
 
 LONGEST_VALUE: Final = 140  # characters of a text that are shown on each side of the arrow
 MOST_CHANGES: Final = 12
 NOTHING: Final = "nothing"
+WHERE: Final = "Where: "  # begins a line that only those see who may set notifications: whom a deed was about
 
 
 def record(about: Model, by: User | None, what: str) -> None:
@@ -29,6 +33,25 @@ def record(about: Model, by: User | None, what: str) -> None:
         action_flag=CHANGE,
         change_message=what,
     )
+
+
+def about(experiment: Experiment) -> QuerySet[LogEntry]:
+    """Return what people did to the experiment, its brief and its brand, the newest first."""
+    entries = _entries(experiment, experiment.nursery.brief, experiment.nursery.brief.brand)
+    return entries.select_related("user", "content_type").order_by("-action_time", "-pk")
+
+
+def changers_of_surroundings(experiment: Experiment, *, since: datetime) -> set[int]:
+    """Return the people who changed the experiment's brief or brand since then, by primary key."""
+    entries = _entries(experiment.nursery.brief, experiment.nursery.brief.brand)
+    return set(entries.filter(action_time__gt=since).values_list("user_id", flat=True))
+
+
+def _entries(*kept: Model) -> QuerySet[LogEntry]:
+    wanted = Q()
+    for each in kept:
+        wanted |= Q(content_type=ContentType.objects.get_for_model(each), object_id=str(each.pk))
+    return LogEntry.objects.filter(wanted)
 
 
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:

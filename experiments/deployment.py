@@ -21,14 +21,16 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
+from experiments import surroundings
 from experiments.models import Arm, Blob, Deployment, Experiment, Goal
 from experiments.splitter import stores
 from experiments.store import store
+from experiments.surroundings import Picture
 from variants.brief import BriefSpec
 from variants.content import PageContent
 from variants.imported import FORM_ANCHOR, Import, render_import
 from variants.importing import import_of
-from variants.models import Brand, Image, ImportedPage, Variant
+from variants.models import ImportedPage, Variant
 from variants.patches import KIND as PATCH
 from variants.patches import PatchContent
 from variants.renderer import PageFrame, PageImage, PageLink, Rendered, render_form_page, render_page, render_thanks
@@ -60,18 +62,23 @@ def request(experiment: Experiment, *, reason: str) -> None:
 
 def deploy(experiment: Experiment, *, reason: str) -> Deployment:
     """Render every arm, keep the bytes, and make them the ones that are served. Repeating it changes nothing seen."""
+    if experiment.surroundings is None:
+        surroundings.agree(experiment)  # it was started when pages still followed their brief
     arms = list(experiment.arms.select_related("variant"))
     frame = page_frame(experiment)
     imports = imported_pages([arm.variant for arm in arms])
     pages = {arm.key: _keep_pages(arm.variant, frame, imports, experiment) for arm in arms}
     site = _site(experiment, frame, imports)
-    _keep_images(experiment.nursery.brief.brand)
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        if locked.surroundings_at != experiment.surroundings_at:
+            # Race: others were agreed to meanwhile, and their pages may be live already.
+            return deploy(locked, reason=reason)
         last = locked.deployments.last()
         made = Deployment.objects.create(
-            experiment=locked, number=last.number + 1 if last else 1, pages=pages, site=site, reason=reason
-        )
+            experiment=locked, number=last.number + 1 if last else 1, pages=pages, site=site, reason=reason,
+            surroundings=experiment.surroundings,
+        )  # fmt: skip
         Experiment.objects.filter(pk=locked.pk).update(deployment=made)
     publish(experiment)
     return made
@@ -85,7 +92,11 @@ def roll_back(experiment: Experiment) -> Deployment:
     earlier = experiment.deployments.filter(number__lt=experiment.deployment.number).last()
     if earlier is None:
         raise Deployment.DoesNotExist(f"{experiment.slug} has no earlier deployment")
-    Experiment.objects.filter(pk=experiment.pk, deployment=experiment.deployment).update(deployment=earlier)
+    # What it was made with comes back too, or the next variant would bring again what was rolled back.
+    made_with = {"surroundings": earlier.surroundings} if earlier.surroundings else {}
+    Experiment.objects.filter(pk=experiment.pk, deployment=experiment.deployment).update(
+        deployment=earlier, **made_with
+    )
     publish(experiment)
     return earlier
 
@@ -169,8 +180,8 @@ def _goal(goal: Goal) -> dict[str, Any]:
 
 def page_frame(experiment: Experiment) -> PageFrame:
     """Return what stands around the words of each of the experiment's pages."""
-    brief = experiment.nursery.brief
-    spec, brand = brief.spec(), brief.brand
+    around = surroundings.agreed(experiment)
+    spec, brand = around.brief, around.brand
     second = spec.secondary_link
     return PageFrame(
         brand_name=brand.name,
@@ -185,7 +196,7 @@ def page_frame(experiment: Experiment) -> PageFrame:
         form_fields=tuple(spec.form_fields),
         has_form=spec.call_to_action.kind == "form",
         thank_you=spec.thank_you,
-        images={image.name: page_image(image) for image in brand.images.all()},
+        images={picture.name: page_image(picture) for picture in brand.pictures},
         asks_consent=experiment.consent_required,
     )
 
@@ -195,24 +206,24 @@ def _main_href(spec: BriefSpec, links: dict[str, Any]) -> str:
     return f"go/{MAIN_LINK}" if spec.call_to_action.kind == "link" or links[MAIN_LINK]["goals"] else FORM_ANCHOR
 
 
-def page_image(image: Image) -> PageImage:
-    """Return how pages name an uploaded image."""
-    file = f"{image.sha256}.{FILE_ENDINGS[image.content_type]}"
-    return PageImage(file=file, alt=image.alt, width=image.width, height=image.height)
+def page_image(picture: Picture) -> PageImage:
+    """Return how pages name an uploaded picture."""
+    file = f"{picture.sha256}.{FILE_ENDINGS[picture.content_type]}"
+    return PageImage(file=file, alt=picture.alt, width=picture.width, height=picture.height)
 
 
 def _site(experiment: Experiment, frame: PageFrame, imports: Imports) -> dict[str, Any]:
-    brief = experiment.nursery.brief
-    spec = brief.spec()
+    around = surroundings.agreed(experiment)
     form_goals = [goal.key for goal in experiment.goals.all() if goal.kind == Goal.Kind.FORM]
     fields = [
-        {**field.model_dump(exclude={"is_required"}), "required": field.is_required} for field in spec.form_fields
+        {**field.model_dump(exclude={"is_required"}), "required": field.is_required}
+        for field in around.brief.form_fields
     ]
     return {
-        "links": _links(experiment, spec) | _imported_links(imports),
+        "links": _links(experiment, around.brief) | _imported_links(imports),
         "own_host": has_own_scripts(experiment),
         "form": {"goals": form_goals, "fields": fields} if frame.has_form else None,
-        "images": {page_image(image).file: image.sha256 for image in brief.brand.images.all()},
+        "images": {page_image(picture).file: picture.sha256 for picture in around.brand.pictures},
     }
 
 
@@ -306,12 +317,6 @@ def hash_of(rendered: Rendered) -> str:
     return hashlib.sha256(rendered.csp.encode() + b"\0" + rendered.html).hexdigest()
 
 
-def _keep_images(brand: Brand) -> None:
-    for image in brand.images.all():
-        blob = Blob(sha256=image.sha256, data=bytes(image.data), content_type=image.content_type)
-        Blob.objects.bulk_create([blob], ignore_conflicts=True)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """A snapshot in which everyone gets one page, and all that it names: what a rehearsal serves from memory."""
@@ -326,16 +331,15 @@ def trial(
     content: PageContent | PatchContent,
     frame: PageFrame,
     imports: Imports,
-    images: Iterable[Image],
+    pictures: Mapping[str, stores.Blob],
 ) -> Trial:
     """Return what visitors would get of a page if it were live and alone. Nothing is kept, and nothing is published.
 
-    `images` are the brand's, with their bytes, read once for many pages.
+    `pictures` are the brand's, by the hash of their bytes, read once for many pages.
     """
     rendered = _pages(content, frame, imports, experiment)
     named = {name: (hash_of(page), page) for name, page in rendered.items() if page}
     pages = {sha: stores.Blob(identity=page.html, content_type=HTML, csp=page.csp) for sha, page in named.values()}
-    kept = {image.sha256: stores.Blob(identity=bytes(image.data), content_type=image.content_type) for image in images}
     document = {
         "sequence": 1,
         "experiment": experiment.pk,
@@ -352,7 +356,7 @@ def trial(
         "arms": {"page": {name: named[name][0] if name in named else None for name in rendered}},
         **_site(experiment, frame, imports),
     }
-    return Trial(document=document, blobs=pages | kept, page=named["page"][1])
+    return Trial(document=document, blobs=pages | dict(pictures), page=named["page"][1])
 
 
 def _blob_names(document: dict[str, Any]) -> set[str]:

@@ -1,6 +1,7 @@
 """Make a new draft of an experiment: its brief, directions, goals and approved variants, and nothing it has counted.
 
 The brief is copied too. Sharing it would let whoever writes in the copy change the words of pages that visitors see.
+Whoever copies is not the only author: those who wrote and set up what was copied are authors of the copy as well.
 """
 
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from experiments import lifecycle
 from experiments.models import Experiment, Goal
 from variants import review
 from variants.models import Brief, Direction, ImportedPage, Nursery, Variant
@@ -32,6 +34,7 @@ def duplicate(experiment: Experiment, *, by: User, approves: bool) -> Experiment
             name=copied_name(experiment.name),
             slug=free_slug(experiment.slug),
             created_by=by,
+            earlier_authors=lifecycle.authors(experiment),
             **_settings(experiment),
         )
         Goal.objects.bulk_create(
@@ -79,11 +82,11 @@ def _variants(before: Nursery, nursery: Nursery, by: User) -> list[Variant]:
     for page in before.imported_pages.order_by("pk"):
         copy = ImportedPage.objects.create(nursery=nursery, imported_by=by, **_kept(page, KEPT_OF_PAGE))
         pages[page.pk] = copy.pk
-    approved = before.variants.filter(status=Variant.Status.APPROVED).order_by("number")
+    approved = before.variants.filter(status=Variant.Status.APPROVED).select_related("generation").order_by("number")
     # Not one by one through review.add_variant, which would compare each with all others again: they are known.
     return Variant.objects.bulk_create(
-        Variant(nursery=nursery, created_by=by, content=_content(variant.content, pages),
-                **_kept(variant, KEPT_OF_VARIANT))
+        Variant(nursery=nursery, created_by=by, earlier_authors=review.authors(variant),
+                content=_content(variant.content, pages), **_kept(variant, KEPT_OF_VARIANT))
         for variant in approved
     )  # fmt: skip
 

@@ -36,6 +36,7 @@ from experiments.walls import Walls
 from variants import breeding, children, estimates, generation, ledger, review
 from variants.breeding import Operator
 from variants.children import Genome, Order
+from variants.content import SLOT_WORDS
 from variants.models import Breeding, Direction, Generation, PageCheck, Variant
 from variants.models import Operator as BredBy
 from variants.outline import PageText
@@ -479,7 +480,7 @@ class _Nest:
         direction = self._another_direction(parent) if slot == "angle" else None
         if slot == "angle" and direction is None:
             return None
-        reason = f"The {walls.SLOT_WORDS[slot]} of “{parent.name}” is written anew."
+        reason = f"The {SLOT_WORDS[slot]} of “{parent.name}” is written anew."
         return self._ask(self._order(plan, reason, slot=slot, direction=direction, told=_told(asked)))
 
     def _another_direction(self, parent: Variant) -> Direction | None:

@@ -20,8 +20,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
+from pydantic import ValidationError
 
-from experiments import allocation, deeds, deployment, evidence, roster
+from experiments import allocation, deeds, deployment, evidence, roster, surroundings
 from experiments.models import Arm, ControlChange, Experiment, ProofRound
 from experiments.rehearsal import page_checks
 from experiments.reporting.proofs import proofs
@@ -141,6 +142,7 @@ def start(experiment: Experiment, *, by: User | None, wrote: str = "Started.") -
     with transaction.atomic():
         _move(experiment, {Status.DRAFT}, Status.RUNNING, "start", started_at=now, starts_at=None, schedule_problem="")
         _choose_control(experiment)
+        surroundings.agree(experiment)
         roster.enrol(experiment)
         roster.admit(experiment, now)
         allocation.open_first_epoch(experiment, now)
@@ -152,12 +154,54 @@ def start(experiment: Experiment, *, by: User | None, wrote: str = "Started.") -
 
 def _refuse_own_work(experiment: Experiment, by: User | None) -> None:
     """Hold up the start where two people have to agree on it and there is only one."""
+    if reason := own_work(experiment, by):
+        raise FourEyes(reason)
+
+
+def own_work(experiment: Experiment, by: User | None) -> str:
+    """Say why somebody else has to start the experiment; nothing where this person may."""
+    if not experiment.nursery.brief.brand.asks_four_eyes:
+        return ""
+    if by is None or by.pk in {experiment.created_by_id, experiment.edited_by_id, *experiment.earlier_authors}:
+        return "You set this experiment up or changed its settings last, so somebody else has to start it (four eyes)."
+    if by.pk in deeds.changers_of_surroundings(experiment, since=experiment.created_at):
+        return "You changed the brief or the brand since it was set up, so somebody else has to start it (four eyes)."
+    return ""
+
+
+def authors(experiment: Experiment) -> list[int]:
+    """Return the primary keys of those who set the experiment up or changed it, its brief or its brand since."""
+    changed = deeds.changers_of_surroundings(experiment, since=experiment.created_at)
+    known = {experiment.created_by_id, experiment.edited_by_id, *experiment.earlier_authors, *changed}
+    return sorted(pk for pk in known if pk is not None)
+
+
+def renew(experiment: Experiment, *, by: User | None) -> None:
+    """Have the live pages made with what brief and brand say now. Raise WrongStatus or FourEyes."""
+    if experiment.deployment_id is None:
+        raise WrongStatus("Nothing is live yet. Start the experiment first.")
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        _refuse_own_changes(locked, by)
+        told = surroundings.differences(locked)
+        _agree(locked)
+        deeds.record(locked, by, "\n".join(["Put the changed brief and brand on the live pages.", *told]))
+    deployment.request(experiment, reason="brief or brand changed")
+
+
+def _agree(experiment: Experiment) -> None:
+    try:
+        surroundings.agree(experiment)
+    except ValidationError as error:
+        raise WrongStatus("The brief has a fault: open and save it.") from error
+
+
+def _refuse_own_changes(experiment: Experiment, by: User | None) -> None:
     if not experiment.nursery.brief.brand.asks_four_eyes:
         return
-    if by is None or by.pk in {experiment.created_by_id, experiment.edited_by_id}:
-        raise FourEyes(
-            "You set this experiment up or changed its settings last, so somebody else has to start it (four eyes)."
-        )
+    since = experiment.surroundings_at or experiment.started_at or experiment.created_at
+    if by is None or by.pk in deeds.changers_of_surroundings(experiment, since=since):
+        raise FourEyes("You changed the brief or the brand, so somebody else has to put it on live pages (four eyes).")
 
 
 def pause(experiment: Experiment, *, by: User | None) -> Experiment:

@@ -104,6 +104,10 @@ class Experiment(models.Model):
         "experiments.Arm", null=True, editable=False, on_delete=models.PROTECT, related_name="+"
     )
     proof_epoch = models.PositiveIntegerField(null=True, editable=False)
+    # Brief and brand as its pages are made with them, since they were agreed to; see surroundings.py. None before the
+    # first deployment.
+    surroundings = models.JSONField(null=True, editable=False)
+    surroundings_at = models.DateTimeField(null=True, editable=False)  # when they were agreed to
     outlook = models.JSONField(null=True, editable=False)  # how long still, as last simulated; see outlook.py
     # Where visitors find the page on a site of the marketer's, as https://shop.example/offer/; empty for /p/…/ here.
     address = models.CharField(max_length=200, blank=True, default="", editable=False)
@@ -115,6 +119,8 @@ class Experiment(models.Model):
     edited_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
     )
+    # Of a copy: primary keys of those who set up or changed what it was copied from.
+    earlier_authors = models.JSONField(default=list, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
     finished_at = models.DateTimeField(null=True, editable=False)
@@ -385,6 +391,7 @@ class Deployment(models.Model):
     number = models.PositiveIntegerField()
     pages = models.JSONField()  # {arm key: {"page": sha256, "form": sha256 or null, "thanks": sha256}}
     site = models.JSONField()  # what all arms share: links, form, images, as the snapshot has them
+    surroundings = models.JSONField(null=True)  # the experiment's, which it was made with
     reason = models.CharField(max_length=200)
     created_at = models.DateTimeField(default=timezone.now)
 

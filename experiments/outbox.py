@@ -18,6 +18,7 @@ from experiments.models import Delivery, Destination, Experiment, Notice
 
 Topic = Notice.Topic
 FLUTTER: Final = timedelta(days=1)
+NOTICES_KEPT: Final = timedelta(days=90)  # after their end, with what was sent of them; retention.py deletes them then
 ID_BYTES: Final = 16
 OF_THE_HOUSE: Final = frozenset({Topic.DIGEST})  # tells of all experiments at once
 TOLD: Final = tuple(topic for topic in Topic if topic != Topic.TEST)  # what a destination may be told of

@@ -1,4 +1,5 @@
-"""Forget what is over age: exposures and conversions by the time of exposure, leads by when they were sent.
+"""Forget what is over age: exposures and conversions by the time of exposure, leads by when they were sent, and what
+people were told.
 
 Totals stay: reports stand on EpochCount, which knows nobody, so they do not change when rows go. On PostgreSQL whole
 months are dropped, so a row may stay up to 31 days longer than the setting; what lies in the DEFAULT partition, and
@@ -11,13 +12,25 @@ gone. No goal's window is longer than a year, so with the default nobody notices
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q, QuerySet
 
 from experiments import partitions
 from experiments.erasure import COOKIE_LIFE
-from experiments.models import Conversion, Exposure, ForgottenVisitor, KeyedVisitor, Lead, RefusedRecord
+from experiments.models import (
+    Conversion,
+    Delivery,
+    Exposure,
+    ForgottenVisitor,
+    KeyedVisitor,
+    Lead,
+    Notice,
+    RefusedRecord,
+)
+from experiments.outbox import NOTICES_KEPT
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +59,9 @@ def enforce_retention(now: datetime, *, patience_seconds: float = partitions.PAT
 
 
 def _forget_people(now: datetime) -> None:
-    """Delete what people wrote once it is over age, and the memory of those whose cookies have died."""
-    over_age = [
+    """Delete what people wrote or were told once it is over age, and the memory of those whose cookies have died."""
+    over_age: list[QuerySet[Any]] = [
+        _old_notices(now - NOTICES_KEPT),
         RefusedRecord.objects.filter(refused_at__lt=now - REFUSED_KEPT),
         ForgottenVisitor.objects.filter(forgotten_at__lt=now - COOKIE_LIFE),
         # Whom an app knows by a key is known no longer than a browser with a cookie, nor than their events are kept.
@@ -59,6 +73,17 @@ def _forget_people(now: datetime) -> None:
         deleted, _ = rows.delete()
         if deleted:
             logger.info("forgotten of %s: %d rows", rows.model._meta.db_table, deleted)
+
+
+def _old_notices(before: datetime) -> QuerySet[Notice]:
+    """Return the notices that are over; their deliveries go with them.
+
+    What lasts stays, however old: it says that people were told already. Plans and digests tell of a moment, and end
+    with it.
+    """
+    moments = Q(topic__in=[Notice.Topic.SCHEDULE, Notice.Topic.DIGEST], created_at__lt=before)
+    over = Notice.objects.filter(moments | Q(ended_at__lt=before))
+    return over.exclude(pk__in=Delivery.objects.filter(status=Delivery.Status.WAITING).values("notice"))
 
 
 def _delete_before(table: str, row_address: str, before: datetime) -> int:

@@ -20,16 +20,13 @@ from experiments import deeds, outbox
 from experiments.models import Evolution, EvolutionStep, Experiment, Notice
 from variants import ledger
 from variants.breeding import SLOTS
+from variants.content import SLOT_WORDS
 from variants.models import MICRO_USD, Breeding, Nursery
 
 WEEK = timedelta(days=7)
 # Authors draw the walls, approvers answer for what goes live: either may move them, and stop what breeds.
 MAY_MOVE = ("experiments.change_experiment", "experiments.start_experiment")
 Kind = EvolutionStep.Kind
-SLOT_WORDS: Mapping[str, str] = {
-    "angle": "angle", "headline": "headline", "offer": "text below the headline", "call_to_action": "button",
-    "order": "order of sections", "layout": "layout", "palette": "colours", "typography": "typeface",
-}  # fmt: skip
 
 
 class BadWall(ValueError):

@@ -22,7 +22,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from variants.content import CallToAction, PageContent, Section, genes
+from variants.content import SLOT_WORDS, CallToAction, PageContent, Section, genes
 from variants.outline import PageText, TextKind
 from variants.patches import BadPatch, PatchContent, genes_of, patch_of
 
@@ -40,11 +40,12 @@ SLOT_OF_TEXT: Final[Mapping[TextKind, str]] = {
     "headline": "headline", "browser title": "headline", "description": "headline",
     "button": "call_to_action", "link": "call_to_action",
 }  # fmt: skip
+# What a gene is called where a writer is told what comes with it.
 WORDS: Final = {
-    "angle": "direction and headline", "headline": "headline", "offer": "text below the headline",
-    "call_to_action": "button", "order": "sections below the opening, and their order", "layout": "layout",
-    "palette": "colours", "typography": "typeface",
-}  # fmt: skip
+    **SLOT_WORDS,
+    "angle": "direction and headline",
+    "order": "sections below the opening, and their order",
+}
 FEWEST_LOCI: Final = 2  # that differ: with one, each child is a copy of a parent
 NUMBERS_RULE: Final = (
     "An interval that holds 0% says little. Repeat none of these words; find out why they did what they did."

@@ -4,7 +4,8 @@
 business, how a section looks the renderer's. A slot that may vary is a gene; `genes` lists them.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -170,6 +171,22 @@ class PageContent(Part):
     @property
     def form(self) -> FormSection | None:
         return next((section for section in self.sections if isinstance(section, FormSection)), None)
+
+
+# What people call genes and what these hold, on every screen.
+SLOT_WORDS: Final[Mapping[str, str]] = {
+    "angle": "direction", "headline": "headline", "offer": "text below the headline", "call_to_action": "button",
+    "order": "sections and their order", "layout": "layout", "palette": "colours", "typography": "lettering",
+}  # fmt: skip
+SECTION_WORDS: Final[Mapping[str, str]] = {
+    "hero": "Top of the page", "benefits": "Benefits", "how_it_works": "How it works", "proof": "Proof",
+    "pricing": "Prices", "faq": "Questions and answers", "form": "Form", "call_to_action": "Call to action",
+}  # fmt: skip
+CHOICE_WORDS: Final[Mapping[str, str]] = {
+    "split": "Split: words left, form right", "spotlight": "Spotlight: large and centred",
+    "editorial": "Editorial: like a magazine", "ledger": "Ledger: plain and factual",
+    "brand": "Your brand’s", "grotesk": "Modern", "serif": "Classic", "humanist": "Friendly", "mono": "Technical",
+}  # fmt: skip
 
 
 def genes(content: PageContent) -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from variants.brief import BriefSpec
+from variants.content import SLOT_WORDS
 from variants.directions import Turn
 from variants.matching import contains
 from variants.outline import PageText
@@ -213,20 +214,15 @@ LEARNT = (
     "data.learnt is what visitors of earlier pages did, with how sure that is. Lean on what worked and keep away from "
     "what did not. It is no fact about the product: claim nothing because of it, and repeat no number of it."
 )
-SLOT_NAMES = {
-    "angle": "the angle", "headline": "the headline", "offer": "the text below the headline (subheadline)",
-    "call_to_action": "the main button", "order": "the order and choice of sections", "layout": "the layout",
-    "palette": "the colours", "typography": "the typeface",
-}  # fmt: skip
 
 
 def _bred(request: WriteRequest) -> list[str]:
     """Say what a child has to do; what worked says nothing about what may be claimed."""
     lines = []
     if request.child is not None and request.child.parent is not None:
-        part = SLOT_NAMES.get(request.child.slot, request.child.slot)
+        part = SLOT_WORDS.get(request.child.slot, request.child.slot)
         lines.append(
-            f"The page in data.parent does well with visitors. Write {part} anew and leave all else as it is: only "
+            f"The page in data.parent does well with visitors. Write the {part} anew and leave all else as it is: only "
             "that part of your answer is taken, so put your best idea there. Do not reword what stands there; try "
             "another idea."
         )

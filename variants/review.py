@@ -54,7 +54,7 @@ class WrongVariantStatus(Exception):
 
 
 class OwnWork(WrongVariantStatus):
-    """Somebody else has to approve it: this person wrote it, asked for it or changed it last."""
+    """Somebody else has to approve it: this person wrote it, asked for it or changed it."""
 
 
 def add_variant(
@@ -184,9 +184,15 @@ def approve(variant: Variant, by: Person) -> Variant:
 def _refuse_own_work(variant: Variant, by: Person) -> None:
     if not variant.nursery.brief.brand.asks_four_eyes:
         return
-    asked = variant.generation.requested_by_id if variant.generation else None
-    if by is None or by.pk in {variant.created_by_id, variant.edited_by_id, asked}:
+    if by is None or by.pk in authors(variant):
         raise OwnWork(f"“{variant.name}” is your own work, so somebody else has to approve it (four eyes)")
+
+
+def authors(variant: Variant) -> list[int]:
+    """Return the primary keys of those who wrote a variant, asked for it or changed it, or what it was copied from."""
+    asked = variant.generation.requested_by_id if variant.generation else None
+    known = {variant.created_by_id, variant.edited_by_id, asked, *variant.earlier_authors}
+    return sorted(pk for pk in known if pk is not None)
 
 
 def reject(variant: Variant, by: Person, *, is_live: bool = False) -> Variant:
@@ -205,7 +211,9 @@ def edit(variant: Variant, content: Mapping[str, Any], by: Person, *, is_live: b
         raise LiveVariant(f"“{variant.name}” is live and cannot be edited; add a new variant instead")
     page = content_of(content, variant.nursery)
     judged = _compared(judge(page, variant.nursery), page, variant.nursery, own=variant.pk)
-    new = {"content": page.model_dump(mode="json"), "edited_by": by, **judged.stored}
+    new = {
+        "content": page.model_dump(mode="json"), "edited_by": by, "earlier_authors": authors(variant), **judged.stored
+    }  # fmt: skip
     return _move(variant, set(Variant.Status), Variant.Status.DRAFT, by=by, **new)
 
 

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 from zoneinfo import available_timezones
 
 from django.contrib.admin.models import LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -12,7 +11,7 @@ from ninja import Router, Schema
 from ninja.pagination import paginate
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from experiments import flags, lifecycle
+from experiments import deeds, flags, lifecycle, surroundings
 from experiments.api.experiments import ArmKey, ExperimentOut
 from experiments.models import Experiment
 from variants.problems import Invalid, Paged, require
@@ -60,7 +59,7 @@ class DeedOut(Schema):
 
     @staticmethod
     def resolve_what(entry: LogEntry) -> str:
-        return entry.get_change_message()
+        return entry.get_change_message() or ("Created." if entry.is_addition() else "Saved without a change.")
 
 
 @router.put("/experiments/{experiment_id}/schedule", response=PlanOut)
@@ -103,16 +102,34 @@ def retire(request: HttpRequest, experiment_id: int, key: ArmKey) -> Experiment:
     return lifecycle.retire(experiment, get_object_or_404(experiment.arms.select_related("variant"), key=key), by=user)
 
 
+class ChangesOut(Schema):
+    changes: list[str]  # in words, before → after; empty: the live pages are as brief and brand say
+
+
+@router.get("/experiments/{experiment_id}/changes", response=ChangesOut)
+def changes(request: HttpRequest, experiment_id: int) -> ChangesOut:
+    """Say what was changed in brief and brand since the live pages were made with them."""
+    require(request, "experiments.view_experiment")
+    return ChangesOut(changes=surroundings.differences(get_object_or_404(Experiment, pk=experiment_id)))
+
+
+@router.post("/experiments/{experiment_id}/renew", response=ExperimentOut)
+def renew(request: HttpRequest, experiment_id: int) -> Experiment:
+    """Put what was changed in brief and brand on the live pages."""
+    user = require(request, "experiments.start_experiment")
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    lifecycle.renew(experiment, by=user)
+    experiment.refresh_from_db()
+    return experiment
+
+
 @router.get("/experiments/{experiment_id}/history", response=list[DeedOut])
 @paginate(Paged)
 def history(request: HttpRequest, experiment_id: int) -> Any:
-    """List who did what to an experiment, newest first."""
+    """List who did what to an experiment, its brief and its brand, newest first."""
     require(request, "experiments.view_experiment")
     experiment = get_object_or_404(Experiment, pk=experiment_id)
-    about = LogEntry.objects.filter(
-        content_type=ContentType.objects.get_for_model(Experiment), object_id=str(experiment.pk)
-    )
-    return about.select_related("user").order_by("-action_time", "-pk")
+    return deeds.about(experiment)
 
 
 @router.post("/experiments/{experiment_id}/forget", response=ForgottenOut)

@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from experiments import deeds
 from experiments.console import steps, workbench
 from experiments.console.brief_step import PAGE, form_with, kept_values
 from experiments.console.forms import default_goal
@@ -175,7 +176,7 @@ def brief_step(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     if request.method == "POST" and draft is not None and form.is_valid():
         form.saved(by=user_of(request))
         draft.delete()
-        record(request, experiment, "Changed the brief.")
+        deeds.record(brief, user_of(request), "Changed in the first step of an experiment.")
         messages.success(request, "The brief is saved. What is written already stays as it is until it is reviewed.")
         return HttpResponseRedirect(steps.url_of(experiment.pk, steps.DIRECTIONS))
     context = {

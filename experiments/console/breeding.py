@@ -20,13 +20,14 @@ from experiments.models import Evolution, EvolutionStep, Experiment
 from experiments.reporting import lineage
 from experiments.walls import BadWall, Walls
 from variants.breeding import SLOTS
+from variants.content import SLOT_WORDS
 from variants.models import Lesson
 
 STEPS_SHOWN: Final = 40
 PERCENT: Final = 100
 LONGEST_LESSON: Final = 400
 
-GENES = [(slot, walls.SLOT_WORDS[slot].capitalize()) for slot in SLOTS]
+GENES = [(slot, SLOT_WORDS[slot].capitalize()) for slot in SLOTS]
 GOING_LIVE = [
     ("ask", "A person looks at each child first"),
     ("autopilot", "Autopilot: a child on which no gate has anything to remark goes live by itself"),

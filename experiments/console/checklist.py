@@ -87,6 +87,10 @@ def _control(experiment: Experiment, approved: Sequence[Variant]) -> Line:
     marked = next((variant for variant in approved if variant.is_control), None)
     if marked is not None:
         return Line(label=label, note=f"“{marked}”: the others are compared with it.", state="done")
+    chosen = experiment.nursery.variants.filter(is_control=True).first()
+    if chosen is not None:
+        return Line(label=label, note=f"“{chosen}” is chosen and not approved yet: the others are compared with it.",
+                    state="advice", url=steps.url_of(experiment.pk, steps.GALLERY), button="Look at it")  # fmt: skip
     if not approved:
         url = reverse("admin:experiments_import_page", args=[experiment.pk])
         return Line(label=label, note="None yet. Bring in the page you have, or mark a variant.", state="advice",
@@ -208,7 +212,5 @@ def _reasons(experiment: Experiment, faults: Sequence[lifecycle.Fault], user: Us
     yield from dict.fromkeys(fault.reason for fault in faults)
     if not user.has_perm(workbench.START):
         yield "Starting takes the role of an Approver."
-    elif experiment.nursery.brief.brand.asks_four_eyes and user.pk in {
-        experiment.created_by_id, experiment.edited_by_id
-    }:  # fmt: skip
-        yield "You set it up or changed its settings last, so somebody else has to start it (four eyes)."
+    elif reason := lifecycle.own_work(experiment, user):
+        yield reason

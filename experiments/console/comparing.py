@@ -7,15 +7,11 @@ from typing import Final
 
 from experiments.console.differences import Pieces, compare
 from variants import review
-from variants.console.page_form import CHOICES, SECTIONS, slots
-from variants.content import PageContent
+from variants.console.page_form import slots
+from variants.content import CHOICE_WORDS, SECTION_WORDS, SLOT_WORDS, PageContent
 from variants.models import Variant
 from variants.patches import PatchContent
 
-GENES: Final = {
-    "angle": "Direction", "headline": "Headline", "offer": "Text under the headline", "call_to_action": "Button",
-    "order": "Order of the parts", "layout": "Layout", "palette": "Colours", "typography": "Lettering",
-}  # fmt: skip
 SECTION: Final = "sections"
 
 
@@ -60,7 +56,7 @@ def _places(variant: Variant, other: Variant) -> Mapping[str, str]:
     if isinstance(content, PatchContent) and isinstance(beside, PatchContent) and content.page == beside.page:
         return _of_patch(variant, content)
     # One of our pages beside somebody else's: only the slots that both kinds have can be compared.
-    return {GENES[name]: said for name, said in variant.genes.items() if name in GENES}
+    return {SLOT_WORDS[name].capitalize(): said for name, said in variant.genes.items() if name in SLOT_WORDS}
 
 
 def _of_page(page: PageContent) -> dict[str, str]:
@@ -72,7 +68,7 @@ def _of_page(page: PageContent) -> dict[str, str]:
         if value in (None, "") or isinstance(value, bool):
             continue
         found[f"{_heading(slot.place, kinds, nth)}{slot.label}"] = (
-            CHOICES.get(value, value.capitalize()) if slot.choices else value
+            CHOICE_WORDS.get(value, value.capitalize()) if slot.choices else value
         )
     return found
 
@@ -83,7 +79,7 @@ def _heading(place: str, kinds: Sequence[str], nth: Sequence[int]) -> str:
         return ""
     at = int(rest.partition(".")[0])
     again = f" {nth[at]}" if nth[at] > 1 else ""
-    return f"{SECTIONS[kinds[at]]}{again} · "
+    return f"{SECTION_WORDS[kinds[at]]}{again} · "
 
 
 def _of_patch(variant: Variant, patch: PatchContent) -> dict[str, str]:

@@ -18,10 +18,11 @@ from variants.models import Variant
 from variants.patches import is_patch
 
 CARDS_PER_PAGE: Final = 48  # of the gallery: whole rows of two, three and four
+CARDS_BESIDE: Final = 12  # under the table of arms, which names them all
 # What a card of one of our own pages shows in full, to be changed in place; an imported page shows its headline.
 SHOWN: Final = (
     ("sections.0.headline", "Headline"),
-    ("sections.0.subheadline", "Text under the headline"),
+    ("sections.0.subheadline", "Text below the headline"),
     ("sections.0.call_to_action", "Button"),
 )
 ARM_WORDS = {
@@ -225,12 +226,14 @@ def tally(experiment: Experiment) -> dict[str, int]:
     return {**numbers, "all": sum(numbers.values())}
 
 
-def gallery(experiment: Experiment, sent: Mapping[str, str], *, until: int) -> dict[str, Any]:
+def gallery(
+    experiment: Experiment, sent: Mapping[str, str], *, until: int, per_page: int = CARDS_PER_PAGE
+) -> dict[str, Any]:
     """Return what the gallery shows of what an address asks for, up to the variant numbered `until`."""
     asked = wanted(sent)
     found = browse(experiment, asked)
     variants = experiment.nursery.variants.filter(pk__in=found.ids, number__lte=until)
-    page = Paginator(in_order(experiment, variants), CARDS_PER_PAGE).get_page(sent.get("page"))
+    page = Paginator(in_order(experiment, variants), per_page).get_page(sent.get("page"))
     made = {card.id: card for card in cards(experiment, variants.filter(pk__in=list(page)))}
     picked = [made[pk] for pk in page if pk in made]
     return {

@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib.admin.models import LogEntry
-from django.contrib.contenttypes.models import ContentType
-from django.db.models import Q
 
 from experiments import deeds
 from experiments.models import Allocation, Arm, EvolutionStep, Experiment
@@ -43,20 +41,17 @@ class Review:
     rest: float  # their share together
 
 
-def of(experiment: Experiment) -> dict[str, Any]:
-    return {"deeds": _deeds(experiment), "reviews": _reviews(experiment), "most": MOST_ENTRIES}
+def of(experiment: Experiment, *, shows_where: bool) -> dict[str, Any]:
+    """Return the history; `shows_where` says whether also where notifications go."""
+    told = _deeds(experiment, shows_where=shows_where)
+    return {"deeds": told, "reviews": _reviews(experiment), "most": MOST_ENTRIES}
 
 
-def _deeds(experiment: Experiment) -> list[Deed]:
-    """Return what people did to the experiment, its brief and its brand, the newest first."""
-    brief = experiment.nursery.brief
-    about = Q()
-    for kept in (experiment, brief, brief.brand):
-        about |= Q(content_type=ContentType.objects.get_for_model(kept), object_id=str(kept.pk))
-    entries = LogEntry.objects.filter(about).select_related("user", "content_type").order_by("-action_time", "-pk")
+def _deeds(experiment: Experiment, *, shows_where: bool) -> list[Deed]:
+    """Return what people did, and what Greenhouse did by itself, the newest first."""
     found = [
-        Deed(at=entry.action_time, who=str(entry.user), what=f"{_about(entry)}{_what(entry)}")
-        for entry in entries[:MOST_ENTRIES]
+        Deed(at=entry.action_time, who=str(entry.user), what=f"{_about(entry)}{_what(entry, shows_where=shows_where)}")
+        for entry in deeds.about(experiment)[:MOST_ENTRIES]
     ]
     every = [*found, *_left(experiment), *_bred(experiment)]
     return sorted(every, key=lambda deed: deed.at, reverse=True)[:MOST_ENTRIES]
@@ -73,8 +68,11 @@ def _about(entry: LogEntry) -> str:
     return {Brief: "Brief: ", Brand: "Brand: "}.get(kind, "") if kind else ""
 
 
-def _what(entry: LogEntry) -> str:
-    return entry.get_change_message() or ("Created." if entry.is_addition() else "Saved without a change.")
+def _what(entry: LogEntry, *, shows_where: bool) -> str:
+    told = entry.get_change_message() or ("Created." if entry.is_addition() else "Saved without a change.")
+    if shows_where:
+        return str(told)
+    return "\n".join(line for line in told.split("\n") if not line.startswith(deeds.WHERE))
 
 
 def _left(experiment: Experiment) -> list[Deed]:

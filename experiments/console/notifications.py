@@ -90,6 +90,8 @@ def _web_fault(address: str) -> str:
         host, scheme = None, ""
     if not host or scheme not in {"http", "https"}:
         return "Give a web address, starting with https://."
+    if parts.username is not None or parts.password is not None:
+        return "Leave out the user name and the password before the @: they are not sent. A secret may stand in the path."
     if scheme == "http" and not settings.NOTIFY_PRIVATE_ADDRESSES:
         return "Give an address that starts with https://, so that nobody on the way can read the messages."
     return ""
@@ -128,7 +130,10 @@ def _state(destination: Destination, last: datetime | None) -> str:
         return "Switched off."
     if destination.failing_since:
         return f"Does not arrive at the moment; it is tried again by itself. {destination.last_error}"
-    return f"Last message arrived {last.day} {last:%B, %H:%M} UTC." if last else "Nothing was sent yet."
+    if last:
+        return f"Last message arrived {last.day} {last:%B, %H:%M} UTC."
+    is_young = destination.created_at > timezone.now() - outbox.NOTICES_KEPT
+    return "Nothing was sent yet." if is_young else f"Nothing was sent for {outbox.NOTICES_KEPT.days} days."
 
 
 # --- the page -------------------------------------------------------------------------------------------------------
@@ -181,19 +186,30 @@ def _add(request: HttpRequest, experiment: Experiment | None, form: DestinationF
     made.experiment, made.created_by, made.topics = experiment, user_of(request), form.cleaned_data["topics"]
     made.secret = webhooks.new_secret() if made.kind == Kind.WEBHOOK else ""
     made.save()
-    _record(request, made, f"Let notifications go to {_named(made)}.")
+    _record(request, made, f"Let notifications go to {_kind(made)}.")
     messages.success(request, "Saved. Send a test to see that it arrives.")
+
+
+def _where(destination: Destination) -> str:
+    """Return the part of an address that is no secret to those who may set notifications."""
+    is_mail = destination.kind == Kind.EMAIL
+    return destination.address if is_mail else urlsplit(destination.address).hostname or destination.address
 
 
 def _named(destination: Destination) -> str:
     """Name a destination without the part of its address that is a secret."""
-    if destination.kind == Kind.EMAIL:
-        return destination.address
-    return f"{destination.get_kind_display()} at {urlsplit(destination.address).hostname}"
+    where = _where(destination)
+    return where if destination.kind == Kind.EMAIL else f"{destination.get_kind_display()} at {where}"
+
+
+def _kind(destination: Destination) -> str:
+    label = destination.get_kind_display()
+    return f"{label[:1].lower()}{label[1:]}" if destination.kind != Kind.SLACK else label
 
 
 def _record(request: HttpRequest, destination: Destination, what: str) -> None:
-    deeds.record(destination.experiment or destination, user_of(request), what)
+    told = [what, f"{deeds.WHERE}{_where(destination)}"]
+    deeds.record(destination.experiment or destination, user_of(request), "\n".join(told))
 
 
 # --- what can be done with one --------------------------------------------------------------------------------------
@@ -215,7 +231,7 @@ def _switch(request: HttpRequest, destination: Destination) -> None:
     if not is_on:  # so that what waited does not come all at once when it is switched on again
         waiting = Delivery.objects.filter(destination=destination, status=Delivery.Status.WAITING)
         waiting.update(status=Delivery.Status.GIVEN_UP)
-    _record(request, destination, f"Switched notifications to {_named(destination)} {'on' if is_on else 'off'}.")
+    _record(request, destination, f"Switched notifications to {_kind(destination)} {'on' if is_on else 'off'}.")
     messages.success(request, f"Notifications to {_named(destination)} are switched {'on' if is_on else 'off'}.")
 
 
@@ -223,12 +239,12 @@ def _renew_secret(request: HttpRequest, destination: Destination) -> None:
     Destination.objects.filter(pk=destination.pk).update(
         secret=webhooks.new_secret(), old_secret=destination.secret, old_secret_until=timezone.now() + BOTH_SECRETS
     )
-    _record(request, destination, f"Made a new secret for {_named(destination)}.")
+    _record(request, destination, f"Made a new secret for {_kind(destination)}.")
     messages.success(request, "There is a new secret. For a day messages are signed with the old one as well.")
 
 
 def _remove(request: HttpRequest, destination: Destination) -> None:
-    _record(request, destination, f"Took {_named(destination)} off the notifications.")
+    _record(request, destination, f"Took {_kind(destination)} off the notifications.")
     messages.success(request, f"{_named(destination)} is told of nothing any more.")
     destination.delete()
 

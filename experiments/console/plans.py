@@ -83,10 +83,17 @@ def directions(request: HttpRequest, experiment: Experiment) -> HttpResponse:
         **frame(request, experiment),
         "title": f"Directions of {experiment.name}",
         "formset": formset,
+        "same_insight": _same_insight(nursery),
         "planning": latest if latest is not None and latest.requested == 0 else None,
         "estimate": _words(experiment, 0, request),
     }
     return render(request, "console/directions.html", context)
+
+
+def _same_insight(nursery: Nursery) -> str:
+    """Return what readers want where it is the same in every direction: it is said once then."""
+    insights = list(nursery.directions.values_list("insight", flat=True))
+    return insights[0] if len(insights) > 1 and len(set(insights)) == 1 else ""
 
 
 def _keep(request: HttpRequest, formset: Any, nursery: Nursery) -> None:

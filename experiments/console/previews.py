@@ -21,6 +21,7 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
 from pydantic import ValidationError
 
+from experiments import surroundings
 from experiments.deployment import imported_pages, page_frame
 from experiments.models import Experiment
 from variants.imported import MARK, Import, render_picker, render_preview
@@ -172,13 +173,13 @@ def _policy(csp: str) -> str:
 def _detached(page: bytes, experiment: Experiment, frame: PageFrame) -> bytes:
     """Replace addresses below the page's own: by what they lead to, or by what they hold; the script goes."""
     page = page.replace(SCRIPT, b"")
-    spec = experiment.nursery.brief.spec()
+    spec = surroundings.agreed(experiment).brief
     links = {"cta": spec.call_to_action.url, "more": spec.secondary_link.url if spec.secondary_link else None}
     for name, url in links.items():
         page = page.replace(f'href="go/{name}"'.encode(), f'href="{html.escape(url or "#form")}"'.encode())
     shown = [image for image in [*frame.images.values(), frame.logo] if image and f'"i/{image.file}"'.encode() in page]
     files = {image.file.partition(".")[0]: image.file for image in shown}
-    for image in experiment.nursery.brief.brand.images.filter(sha256__in=files):
-        inside = f'"data:{image.content_type};base64,{base64.b64encode(bytes(image.data)).decode()}"'
-        page = page.replace(f'"i/{files[image.sha256]}"'.encode(), inside.encode())
+    for sha256, picture in surroundings.picture_bytes(files).items():
+        inside = f'"data:{picture.content_type};base64,{base64.b64encode(picture.identity).decode()}"'
+        page = page.replace(f'"i/{files[sha256]}"'.encode(), inside.encode())
     return page

@@ -18,7 +18,7 @@ from variants.models import Variant
 type Form = PageForm | PatchForm
 
 PLACE_WORDS: Final = {
-    "headline": "headline", "subheadline": "text under the headline", "call_to_action": "button", "title": "title",
+    "headline": "headline", "subheadline": "text below the headline", "call_to_action": "button", "title": "title",
     "text": "text", "description": "description", "answer": "answer", "question": "question", "note": "small print",
 }  # fmt: skip
 TOKENS: Final = re.compile(r"\w+|[^\w\s]")

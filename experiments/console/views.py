@@ -23,7 +23,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from experiments import deeds, deployment, lifecycle, schedule
 from experiments.console import arms, history, likeness, planning, steps, texts, workbench
-from experiments.console.gallery import CARDS_PER_PAGE, cards, gallery, ids, last_number, tally
+from experiments.console.gallery import CARDS_BESIDE, CARDS_PER_PAGE, cards, gallery, ids, last_number, tally
 from experiments.console.overview import MINUTE, workbench_url
 from experiments.console.previews import preview_url
 from experiments.models import Arm, Deployment, Experiment
@@ -136,10 +136,12 @@ def show(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     # Race: variants are being made. What is read first may only be older than the cards: a generation that is over
     # asks no more, and the gallery's `after` is where the next request for cards goes on.
     growing = workbench.progress(workbench.latest_generation(experiment))
+    is_draft = experiment.status == Experiment.Status.DRAFT
+    shown, until = CARDS_PER_PAGE if is_draft else CARDS_BESIDE, last_number(experiment)
     context = {
         **frame(request, experiment),
         **growing,
-        **gallery(experiment, request.GET, until=last_number(experiment)),
+        **gallery(experiment, request.GET, until=until, per_page=shown),
         **arms.arms(experiment, request.GET.get("arms")),
         "plans": list(schedule.coming(experiment)),
         "typed": {name: request.GET.get(name) for name in GrowForm.base_fields},
@@ -367,7 +369,7 @@ def _new_version(
         return None
     made = review.add_variant(experiment.nursery, content, by=user_of(request))
     made.parents.add(variant)
-    Variant.objects.filter(pk=made.pk).update(operator=Operator.EDIT)
+    Variant.objects.filter(pk=made.pk).update(operator=Operator.EDIT, earlier_authors=review.authors(variant))
     arms = Arm.objects.filter(variant=variant, variant__is_control=False)
     retires = request.POST.get("then") == "retires" and bool(arms.update(successor=made))
     then = "takes its place once it is live" if retires else "runs beside it once it is live"
@@ -397,7 +399,7 @@ def copy(request: HttpRequest, experiment: Experiment, variant_pk: int) -> HttpR
         experiment.nursery, variant.content, name=f"{variant.name[:COPIED_NAME]} (copy)", by=user_of(request)
     )
     made.parents.add(variant)
-    Variant.objects.filter(pk=made.pk).update(operator=Operator.EDIT)
+    Variant.objects.filter(pk=made.pk).update(operator=Operator.EDIT, earlier_authors=review.authors(variant))
     record(request, experiment, f"Copied “{variant}” as a new draft.")
     messages.success(request, "This is your copy, a new draft. The variant it came from stays as it is.")
     return HttpResponseRedirect(edit_url(experiment, made))
@@ -518,13 +520,12 @@ def set_aside(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 @acts(workbench.START)
 def renew(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Make the live pages again, from the brief and the brand as they are now."""
-    if experiment.deployment is None:
-        messages.error(request, "Nothing is live yet. Start the experiment first.")
-        return back(experiment)
-    deployment.request(experiment, reason="brief or brand changed")
-    record(request, experiment, "Put the changed brief and brand on the live pages.")
-    messages.success(request, "The live pages are made again from the brief and the brand as they are now.")
-    return back(experiment)
+    return done(
+        request,
+        experiment,
+        partial(lifecycle.renew, experiment, by=user_of(request)),
+        says="The live pages are made again from the brief and the brand as they are now.",
+    )
 
 
 @acts(workbench.START)
@@ -550,7 +551,7 @@ def share(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     url = share_url(experiment, by=user_of(request))
     record(request, experiment, "Shared the report by link.")
     if request.headers.get("HX-Request"):
-        return render(request, "console/_share.html", {"url": url})
+        return render(request, "console/_share.html", {"url": url, "experiment": experiment})
     messages.info(request, f"Whoever has this link can read the report: {url}")
     return back(experiment)
 
@@ -559,7 +560,7 @@ def share(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 @opens(workbench.VIEW)
 def timeline(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Show what people and the bandit did, newest first."""
-    context = {**frame(request, experiment), **history.of(experiment)}
+    context = {**frame(request, experiment), **history.of(experiment, shows_where=workbench.rights(request.user).notify)}
     return render(request, "console/history.html", {**context, "title": f"History of {experiment.name}"})
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import transaction
 from django.urls import reverse
 
-from experiments import deployment, lifecycle
+from experiments import deployment, lifecycle, surroundings
 from experiments.console.overview import OVER, STATUS_WORDS, seen_by_all
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment, Goal
 from variants.models import MICRO_USD, Generation, Variant
@@ -124,6 +124,7 @@ class Summary:
     proof: str  # of the round that is on: what new visitors see meanwhile
     proof_result: str  # of the newest round that is over
     provable: Sequence[Arm]  # arms one of which may be proved
+    changes: Sequence[str]  # of brief and brand since the live pages were made with them
     can_roll_back: bool
     winner: str  # of a running experiment: the name of the arm that is better than today's page for sure
 
@@ -162,6 +163,7 @@ def summary(experiment: Experiment, numbers: dict[str, int]) -> Summary:
         proof=_proof(experiment),
         proof_result=_proof_result(experiment),
         provable=_provable(experiment, arms),
+        changes=surroundings.differences(experiment),
         can_roll_back=_has_earlier_deployment(experiment),
         winner=(experiment.standing or {}).get("winner_name", "") if experiment.status in lifecycle.GOING else "",
     )

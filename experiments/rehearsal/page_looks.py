@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
-from experiments import deployment
+from experiments import deployment, surroundings
 from experiments.deployment import Imports, Trial
 from experiments.models import Experiment, Goal
 from experiments.rehearsal.stage import Rehearsal, rehearsal
+from experiments.splitter import stores
 from variants.browser import Answered, Asked, BrowserFailed, LookAt, Visit
 from variants.content import PageContent
-from variants.models import Image, PageCheck, Variant
+from variants.models import PageCheck, Variant
 from variants.page_health import Expected, Fault, added, static_faults, without_better_seen
 from variants.patches import PatchContent
 from variants.renderer import BadFrame, PageFrame
@@ -57,7 +58,7 @@ class _Site:
 
     experiment: Experiment
     frame: PageFrame
-    images: Sequence[Image]
+    pictures: Mapping[str, stores.Blob]
     goals: Sequence[Goal]
 
 
@@ -75,7 +76,7 @@ class Looks:
             site = self._site(variant)
             imports = deployment.imported_pages([variant])
             content = variant.patch or variant.page
-            trial = deployment.trial(site.experiment, content, site.frame, imports, site.images)
+            trial = deployment.trial(site.experiment, content, site.frame, imports, site.pictures)
         except (ValidationError, BadFrame) as error:
             logger.warning("variant %s cannot be rendered: %s", variant.pk, error)
             return failed("the brief or the page has a fault; open and save both")
@@ -97,7 +98,7 @@ class Looks:
             self._sites[variant.nursery_id] = _Site(
                 experiment=experiment,
                 frame=deployment.page_frame(experiment),
-                images=list(experiment.nursery.brief.brand.images.all()),
+                pictures=surroundings.pictures_of(experiment),
                 goals=[goal for goal in experiment.goals.all() if goal.kind in TRIED],
             )
         return self._sites[variant.nursery_id]
@@ -128,7 +129,7 @@ class Looks:
         key = (site.experiment.pk, content.page)
         if key not in self._today:
             unchanged = content.model_copy(update={"texts": {}})
-            today = deployment.trial(site.experiment, unchanged, site.frame, imports, site.images)
+            today = deployment.trial(site.experiment, unchanged, site.frame, imports, site.pictures)
             self._today[key] = self._imported(site, unchanged, today, imports).faults
         return replace(seen, faults=added(seen.faults, self._today[key]))
 

@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 from django.utils import timezone
 from pydantic import ValidationError
 
-from experiments import deployment
+from experiments import deployment, surroundings
 from experiments.deployment import Imports, Trial
 from experiments.models import Experiment, Goal
 from experiments.rehearsal.stage import Answer, Rehearsal, rehearsal
@@ -135,9 +135,9 @@ def _steps(experiment: Experiment, goal: Goal, variant: Variant) -> Iterator[Ste
 
 def _trial(experiment: Experiment, variant: Variant) -> tuple[Trial, Imports]:
     imports = deployment.imported_pages([variant])
-    images = list(experiment.nursery.brief.brand.images.all())
+    pictures = surroundings.pictures_of(experiment)
     content = variant.patch or variant.page
-    return deployment.trial(experiment, content, deployment.page_frame(experiment), imports, images), imports
+    return deployment.trial(experiment, content, deployment.page_frame(experiment), imports, pictures), imports
 
 
 def _use(

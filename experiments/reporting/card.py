@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from experiments.reporting import wording
-from experiments.reporting.charts import rate_bar, rate_scale
+from experiments.reporting.bars import rate_bar, rate_scale
 from experiments.reporting.values import ArmReport, Report
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.reporting import tree, wording
-from experiments.reporting.charts import effect_bar
+from experiments.reporting.bars import effect_bar
 from experiments.reporting.lineage import OPERATOR_PLURALS, OPERATOR_WORDS
 from experiments.reporting.values import CreditReport, Lineage, Member
-from experiments.walls import SLOT_WORDS
+from variants.content import SLOT_WORDS
 
 MOST_GENES = 12
 LONGEST_OPTION = 80

@@ -16,8 +16,8 @@ from experiments.credit import Credit
 from experiments.models import Arm, Experiment
 from experiments.reporting import wording
 from experiments.reporting.values import CreditReport, Lineage, Member
-from experiments.walls import SLOT_WORDS
 from variants.breeding import Operator
+from variants.content import SLOT_WORDS
 from variants.models import MICRO_USD, Breeding, Variant
 
 FEWEST_ARMS = 3  # beside which a gene or a direction can be told apart from the pages that hold it

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from experiments.reporting import wording
-from experiments.reporting.charts import Chart, all_charts, rate_bar, rate_scale
+from experiments.reporting.bars import rate_bar, rate_scale
+from experiments.reporting.charts import all_charts
 from experiments.reporting.family import Family, family_of
+from experiments.reporting.paper import Chart
 from experiments.reporting.sections import (
     EffectTable,
     Health,

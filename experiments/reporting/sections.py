@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.conf.locale import LANG_INFO
 
 from experiments.reporting import wording
-from experiments.reporting.charts import effect_bar
+from experiments.reporting.bars import effect_bar
 from experiments.reporting.values import DimensionReport, HealthReport, MoneyReport, OptionReport, Report, SegmentReport
 
 THIN = "too few to say"

@@ -26,6 +26,7 @@ from experiments.reporting.values import (
     SegmentReport,
     SlotReport,
 )
+from variants.content import SLOT_WORDS
 
 LEVEL = 0.95
 FEWEST_PAGES = 3  # with one option, before what it brings says more than what its pages are
@@ -34,16 +35,7 @@ MOST_OPTIONS = 12
 # Of each of the two pages, among visitors of one kind, before they are compared.
 FEWEST_VISITORS, FEWEST_CONVERSIONS = 100, 10
 DIFFERS_P_VALUE = 0.001  # six dimensions, looked at again and again
-TITLES = {
-    "angle": "Direction",
-    "layout": "Layout",
-    "palette": "Colours",
-    "typography": "Lettering",
-    "order": "Order of sections",
-    "call_to_action": "Button",
-    "headline": "Headline",
-    "offer": "Line below the headline",
-}
+SLOTS = ("angle", "layout", "palette", "typography", "order", "call_to_action", "headline", "offer")  # as reported
 KINDS = {
     "source": "Where they came from",
     "campaign": "Campaign",
@@ -61,7 +53,7 @@ MISSING = "not known"
 def slots(believed: Belief) -> list[SlotReport]:
     """Report what each option of the genes that pages share brings; nothing while no gene returns."""
     held = [arm.variant.genes for arm in believed.known.arms]
-    names = [name for name in TITLES if 1 < len({genes[name] for genes in held}) < len(held)]
+    names = [name for name in SLOTS if 1 < len({genes[name] for genes in held}) < len(held)]
     if not names or not believed.known.conversions.any():
         return []
     columns = [(name, option) for name in names for option in sorted({genes[name] for genes in held})]
@@ -84,7 +76,9 @@ def slots(believed: Belief) -> list[SlotReport]:
         )
     # Where no option stands on several pages, its effect would be a page's own under another name.
     told = [name for name in names if not all(option.is_thin for option in options[name])]
-    return [SlotReport(slot=name, title=TITLES[name], options=_most_seen(options[name])) for name in told]
+    return [
+        SlotReport(slot=name, title=SLOT_WORDS[name].capitalize(), options=_most_seen(options[name])) for name in told
+    ]
 
 
 def _most_seen(options: Sequence[OptionReport]) -> list[OptionReport]:

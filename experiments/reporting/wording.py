@@ -5,12 +5,15 @@ Digits follow knowledge: a second one appears only where the interval is narrow 
 
 from datetime import datetime, timedelta
 
+from variants.content import CHOICE_WORDS, SECTION_WORDS
+
 UNKNOWN = "–"
 MINUS = "\u2212"  # a hyphen would let a line break between the sign and its number
 NARROW_RATE = 0.003  # an interval of 0.3 points: from here on 0.01 points are worth showing
 SMALL_RATE, NARROW_SMALL_RATE = 0.01, 0.01  # below 1%, an interval of one point is enough
 NARROW_LIFT = 0.1  # an interval of 10 points
 CENT = 0.01
+CHOSEN = frozenset({"layout", "palette", "typography"})  # slots that hold one of a few words, and no copy
 NEARLY = 0.005  # half a percent: what would round to 0% or 100% is not quite that
 
 type Interval = tuple[float, float]
@@ -96,7 +99,9 @@ def count_of(number: int, noun: str) -> str:
 
 def option_words(slot: str, option: str) -> str:
     """Return what a gene's slot holds as people read it."""
-    return ", ".join(option.split()).replace("_", " ") if slot == "order" else option
+    if slot == "order":
+        return ", ".join(SECTION_WORDS.get(kind, kind) for kind in option.split())
+    return CHOICE_WORDS.get(option, option.capitalize()) if slot in CHOSEN else option
 
 
 def shortened(text: str, most: int) -> str:

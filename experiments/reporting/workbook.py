@@ -17,6 +17,7 @@ from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
+from experiments.reporting import wording
 from experiments.reporting.export import ARM_COLUMNS, arm_cells
 from experiments.reporting.values import Report
 
@@ -90,7 +91,7 @@ def _options(report: Report) -> Rows:
     for slot in report.slots:
         for option in slot.options:
             values = (option.pages, option.exposures, option.effect, *option.interval, option.is_thin)
-            yield slot.title, option.option, *values
+            yield slot.title, wording.option_words(slot.slot, option.option), *values
 
 
 def _segments(report: Report) -> Rows:

@@ -74,7 +74,8 @@ def test_an_experiment_s_own_destination_stands_on_its_own_page(client: Client):
     "changes",
     [
         {"address": "http://hooks.example/"}, {"address": "ftp://hooks.example/"}, {"address": ""}, {"topics": []},
-        {"address": "https://[broken/"}, {"kind": "email", "address": "nobody"},
+        {"address": "https://[broken/"}, {"address": "https://ada:secret@hooks.example/x"},
+        {"address": "https://ada@hooks.example/x", "kind": "slack"}, {"kind": "email", "address": "nobody"},
         {"kind": "email", "address": "ada@example.com"},  # no mail server is set up
     ],
 )  # fmt: skip
@@ -116,3 +117,15 @@ def test_one_that_is_removed_is_gone(client: Client):
     made = Destination.objects.create(kind="slack", address=ADDRESS, topics=[])
     act(client, made, "remove")
     assert not Destination.objects.exists()
+
+
+def test_where_notifications_go_stands_in_the_history_only_for_those_who_set_it(as_role: Callable[[str], Client]):
+    experiment = make_running()
+    as_role("Approver").post(reverse("admin:experiments_experiment_notifications", args=[experiment.pk]), sent())
+    page = reverse("admin:experiments_experiment_timeline", args=[experiment.pk])
+    told = {role: as_role(role).get(page).content.decode() for role in ("Author", "Viewer")}
+    approver = Client()
+    approver.force_login(User.objects.get(username="approver"))
+    assert all("Let notifications go to a program of yours" in each for each in told.values())
+    assert not any("hooks.example" in each for each in told.values())
+    assert "Where: hooks.example" in approver.get(page).content.decode()

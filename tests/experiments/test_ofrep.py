@@ -172,7 +172,7 @@ def test_where_consent_is_asked_for_nobody_is_kept_without_it(app, experiment):
 
 
 def test_who_is_outside_the_traffic_share_stays_outside(app, experiment):
-    move_to(experiment, "running", traffic_share=0.001)
+    move_to(experiment, "running", traffic_share=1e-9)
     people = [str(number) for number in range(20)]
     assert {app.evaluate(person)["reason"] for person in people} == {"DEFAULT"}
     move_to(experiment, "running", traffic_share=1.0)

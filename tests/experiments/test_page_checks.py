@@ -138,7 +138,7 @@ def test_findings_of_other_gates_stay_and_pictures_go_with_their_variant():
 def test_a_rehearsal_serves_the_page_where_its_visitors_find_it(address):
     experiment = make_experiment(arms=1, address=address)
     frame = deployment.page_frame(experiment)
-    trial = deployment.trial(experiment, experiment.nursery.variants.get().page, frame, {}, [])
+    trial = deployment.trial(experiment, experiment.nursery.variants.get().page, frame, {}, {})
     found_at = deployment.page_address(experiment)
     path = urlsplit(found_at).path
     with rehearsal(trial.document, trial.blobs, address=found_at) as visitor:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from experiments import counting
-from experiments.models import Conversion, EpochCount, Exposure, Tally
+from experiments.models import Conversion, Delivery, Destination, EpochCount, Exposure, Notice, Tally
 from experiments.reporting.report import build
 from experiments.retention import enforce_retention
 from experiments.splitter.tallies import LATE
@@ -55,3 +55,25 @@ def test_more_rows_than_one_statement_deletes_all_go(monkeypatch):
     counting.count(store_with(*chunks([[*old, exposure(experiment, 11)]])))
     enforce_retention(NOON)
     assert Exposure.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("topic", "days_since_its_end", "status", "stays"),
+    [
+        ("unhealthy", 91, "sent", False),
+        ("unhealthy", 89, "sent", True),
+        ("unhealthy", None, "sent", True),  # it lasts: nobody is told again
+        ("unhealthy", 91, "waiting", True),  # still on its way
+        ("digest", None, "given up", False),  # told of a moment, and has no end
+    ],
+)
+def test_notices_go_ninety_days_after_their_end(topic: str, days_since_its_end: int | None, status: str, stays: bool):  # noqa: FBT001
+    now = datetime.now(UTC)
+    ended = now - timedelta(days=days_since_its_end) if days_since_its_end else None
+    notice = Notice.objects.create(
+        topic=topic, cause="c", text="T.", created_at=now - timedelta(days=200), ended_at=ended
+    )
+    destination = Destination.objects.create(kind="slack", address="https://hooks.example/x", topics=[topic])
+    Delivery.objects.create(notice=notice, destination=destination, message_id="m", status=status)
+    enforce_retention(now)
+    assert (Notice.objects.exists(), Delivery.objects.exists()) == (stays, stays)

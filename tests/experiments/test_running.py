@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from experiments import allocation, deployment, lifecycle, roster, schedule
 from experiments.console.running import PlanForm
+from experiments.duplication import duplicate
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment, Notice
 from experiments.splitter.stores import MemoryStore
 from tests.factories import make_brief, make_experiment, make_running, page
@@ -247,6 +248,44 @@ def test_nobody_approves_what_they_wrote_or_changed_last(strict: Experiment, app
         with pytest.raises(review.OwnWork):
             review.approve(variant, by=approver)
         review.approve(variant, by=User.objects.create_user(f"dora {variant.pk}"))
+
+
+def test_who_changed_a_page_before_the_last_one_did_is_an_author_still(strict: Experiment, approver: User):
+    variant = review.add_variant(strict.nursery, page("Theirs"), by=User.objects.create_user("bob"))
+    review.edit(variant, page("Mine"), by=approver, is_live=False)
+    review.edit(variant, page("Mine."), by=User.objects.create_user("eve"), is_live=False)
+    with pytest.raises(review.OwnWork):
+        review.approve(variant, by=approver)
+    review.approve(variant, by=User.objects.create_user("dora"))
+
+
+def test_a_copy_of_a_page_does_not_make_its_writer_a_second_pair_of_eyes(strict: Experiment, owner: User, approver: User):
+    variant = review.add_variant(strict.nursery, page("Mine"), by=approver)
+    client = Client()
+    client.force_login(owner)
+    client.post(reverse("admin:experiments_variant_copy", args=[strict.pk, variant.pk]))
+    copied = strict.nursery.variants.get(name__endswith="(copy)")
+    for author in (approver, owner):
+        with pytest.raises(review.OwnWork):
+            review.approve(copied, by=author)
+    review.approve(copied, by=User.objects.create_user("dora"))
+
+
+def test_a_copy_of_an_experiment_keeps_its_authors(strict: Experiment, owner: User, approver: User):
+    variant = review.add_variant(strict.nursery, page("Mine"), by=approver)
+    dora, eve = (User.objects.create_user(name) for name in ("dora", "eve"))
+    review.approve(variant, by=dora)
+    for copier in (owner, eve):  # a copy, and a copy of the copy
+        made = duplicate(strict if copier == owner else made, by=copier, approves=True)
+        copied = made.nursery.variants.get(content=variant.content)
+        for author in (approver, owner, copier):
+            with pytest.raises(review.OwnWork):
+                review.approve(copied, by=author)
+        review.approve(copied, by=dora)
+    for author in (strict.created_by, owner, eve):
+        with pytest.raises(lifecycle.FourEyes):
+            lifecycle.start(made, by=author)
+    lifecycle.start(made, by=dora)
 
 
 def test_nobody_starts_or_plans_what_they_set_up_or_changed_last(strict: Experiment, approver: User):

@@ -21,26 +21,19 @@ from unfold.widgets import (
 )
 
 from variants.console.complaints import Complaint, complaints
-from variants.content import PageContent
+from variants.content import CHOICE_WORDS, SECTION_WORDS, SLOT_WORDS, PageContent
 
 KIND_POSITION = 2  # in pydantic's place of a fault, such as ("sections", 0, "hero", "headline")
 LONG_TEXT = 90  # characters; a longer text gets more than one line to type in
-SECTIONS = {
-    "hero": "Top of the page", "benefits": "Benefits", "how_it_works": "How it works", "proof": "Proof",
-    "pricing": "Prices", "faq": "Questions and answers", "form": "Form", "call_to_action": "Call to action",
-}  # fmt: skip
 LABELS = {
-    "angle": "Direction", "eyebrow": "Line above the headline", "subheadline": "Text under the headline",
-    "call_to_action": "Button", "submit": "Button", "note": "Small print", "image": "Picture", "palette": "Colours",
-    "typography": "Lettering", "is_highlighted": "Stands out", "title": "Title", "source": "Who said it",
+    **{slot: words.capitalize() for slot, words in SLOT_WORDS.items()},
+    "subheadline": SLOT_WORDS["offer"].capitalize(),
+    "submit": SLOT_WORDS["call_to_action"].capitalize(),
+    "eyebrow": "Line above the headline", "note": "Small print", "image": "Picture", "is_highlighted": "Stands out",
+    "title": "Title", "source": "Who said it",
 }  # fmt: skip
 PLACES = {"meta.title": "Title in the browser tab", "meta.description": "Description in search results"}
 ITEMS = {"items": "Item", "steps": "Step", "figures": "Figure", "quotes": "Quote", "plans": "Plan"}
-CHOICES = {
-    "split": "Split: words left, form right", "spotlight": "Spotlight: large and centred",
-    "editorial": "Editorial: like a magazine", "ledger": "Ledger: plain and factual",
-    "brand": "Your brand’s", "grotesk": "Modern", "serif": "Classic", "humanist": "Friendly", "mono": "Technical",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +76,7 @@ def _slots(part: BaseModel, prefix: str, group: str, item: str) -> Iterator[Slot
 def _slots_of_items(name: str, items: list[BaseModel], place: str, group: str) -> Iterator[Slot]:
     for index, item in enumerate(items):
         is_section = name == "sections"
-        heading = f"{index + 1}. {SECTIONS[getattr(item, 'kind', '')]}" if is_section else group
+        heading = f"{index + 1}. {SECTION_WORDS[getattr(item, 'kind', '')]}" if is_section else group
         yield from _slots(item, f"{place}.{index}.", heading, "" if is_section else f"{ITEMS[name]} {index + 1}: ")
 
 
@@ -138,7 +131,7 @@ def field_of(place: Sequence[str | int], names: Any) -> str | None:
 
 def _field(slot: Slot, images: Sequence[str]) -> forms.Field:
     if slot.choices:
-        choices = [(choice, CHOICES.get(choice, choice.capitalize())) for choice in slot.choices]
+        choices = [(choice, CHOICE_WORDS.get(choice, choice.capitalize())) for choice in slot.choices]
         return forms.ChoiceField(label=slot.label, initial=slot.value, choices=choices, widget=UnfoldAdminSelectWidget)
     if isinstance(slot.value, bool):
         return forms.BooleanField(label=slot.label, initial=slot.value, required=False, widget=UnfoldBooleanWidget)

@@ -81,7 +81,23 @@
     if (event.target.matches("[data-tick], [data-tick-all]")) ticked();
   });
 
+  // What was said of a field is over once it is changed; whether it is right now is said when it is sent again.
+  function mended(field) {
+    const box = field.closest(".gh-wrong");
+    if (!box) return;
+    box.classList.remove("gh-wrong");
+    box.querySelectorAll(".gh-error").forEach((fault) => fault.remove());
+    field.removeAttribute("aria-invalid");
+    const rest = document.querySelectorAll(".gh-wrong").length;
+    document.querySelectorAll("[data-to-mend]").forEach((told) => {
+      told.textContent = rest === 1 ? "1 place to mend" : `${rest} places to mend`;
+      const alert = told.closest("[role=alert]");
+      if (rest === 0 && !alert.querySelector(".errorlist")) alert.remove(); // what is of no field stays
+    });
+  }
+
   document.addEventListener("input", (event) => {
+    mended(event.target);
     if (event.target.matches("[data-limit]")) count(event.target);
     const form = event.target.closest("[data-warn]");
     if (form) form.dataset.changed = "yes";
@@ -97,11 +113,33 @@
     if (document.querySelector("[data-warn][data-changed]")) event.preventDefault();
   });
 
+  // Unfold folds the menu up to 1280 pixels, a usual width of a screen, though it makes room for it from 1280 on.
+  document.addEventListener("alpine:init", () => {
+    const theme = window.theme;
+    if (!theme) return;
+    const isOpen = () => window.innerWidth >= 1280 && localStorage.getItem("sidebarOpen") !== "0";
+    window.theme = (...chosen) => {
+      const made = theme(...chosen);
+      made.sidebarOpen = isOpen();
+      made.themeBindings["x-resize.window"] = function fit() { this.sidebarOpen = isOpen(); };
+      return made;
+    };
+  });
+
+  // What an address leads to is not left folded.
+  function unfold() {
+    const place = location.hash && document.getElementById(location.hash.slice(1));
+    const folded = place && place.querySelector("details.gh-more");
+    if (folded) folded.open = true;
+  }
+
+  window.addEventListener("hashchange", unfold);
   document.addEventListener("htmx:afterSettle", () => { watch(document); ticked(); });
   document.addEventListener("DOMContentLoaded", () => {
     const width = window.matchMedia("(max-width: 640px)").matches ? "phone" : "desktop";
     choose(width);
     watch(document);
     ticked();
+    unfold();
   });
 })();

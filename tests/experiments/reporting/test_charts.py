@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.reporting.axes import spread, ticks, time_ticks
-from experiments.reporting.charts import MOST_ROWS, NARROW, TOP, WIDE, all_charts, rate_bar, rate_scale
+from experiments.reporting.bars import rate_bar, rate_scale
+from experiments.reporting.charts import all_charts
+from experiments.reporting.paper import MOST_ROWS, NARROW, TOP, WIDE
 from experiments.reporting.values import Moment
 from tests.experiments.reporting.made import START, make_arm, make_report
 

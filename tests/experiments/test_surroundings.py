@@ -1,0 +1,199 @@
+"""Brief and brand reach live pages when somebody puts them there, and by nothing else."""
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import reverse
+
+from experiments import deeds, deployment, lifecycle, surroundings
+from experiments.models import APIToken, Blob, Experiment
+from experiments.splitter.stores import MemoryStore
+from experiments.tokens import new_token, token_digest
+from tests.factories import make_brief, make_experiment, page, there
+from variants import review
+from variants.models import Brand, Brief, Image
+
+pytestmark = pytest.mark.django_db
+
+ELSEWHERE = "https://elsewhere.example/"
+
+
+def request_at_once(experiment: Experiment, *, reason: str) -> None:
+    """Stand in for a worker: a test's transaction is never committed, so none would come."""
+    deployment.deploy(Experiment.objects.get(pk=experiment.pk), reason=reason)
+
+
+@pytest.fixture(autouse=True)
+def kept(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    store = MemoryStore()
+    monkeypatch.setattr(deployment, "store", lambda: store)
+    monkeypatch.setattr(deployment, "request", request_at_once)
+    return store
+
+
+def person(name: str, role: str = "Approver") -> User:
+    user = User.objects.create_user(name, is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
+    return User.objects.get(pk=user.pk)
+
+
+def logged_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def running() -> Experiment:
+    """An experiment of a brand that asks for four eyes, whose button leads to shop.example."""
+    brief = make_brief(
+        brand=Brand.objects.create(name="Strict", four_eyes=True),
+        call_to_action_kind="link",
+        call_to_action_url="https://shop.example/",
+    )
+    experiment = make_experiment(brief=brief, goal_kind="click", created_by=person("cleo", "Author"))
+    return lifecycle.start(experiment, by=person("ann"))
+
+
+def change_link(by: User | None) -> None:
+    Brief.objects.update(call_to_action_url=ELSEWHERE)
+    deeds.record(Brief.objects.get(), by, "Changed.")
+
+
+def served(experiment: Experiment, store: MemoryStore) -> Any:
+    return json.loads(there(store.snapshot(experiment.slug)))
+
+
+def is_on_a_page(words: str) -> bool:
+    return any(words.encode() in bytes(blob.data) for blob in Blob.objects.all())
+
+
+def link(experiment: Experiment, store: MemoryStore) -> Any:
+    return served(experiment, store)["links"]["cta"]["url"]
+
+
+def test_a_changed_brief_waits_whatever_else_has_pages_made_anew(running, kept):
+    change_link(None)
+    Brand.objects.update(legal_footer="Another imprint")
+    content = page("One more")
+    review.approve(
+        review.add_variant(running.nursery, {**content, "sections": content["sections"][:1]}), by=person("dora")
+    )
+    running = Experiment.objects.get()
+    lifecycle.add_arms(running)
+    assert len(served(running, kept)["arms"]) == 3
+    assert link(running, kept) == "https://shop.example/"
+    assert not is_on_a_page("Another imprint")
+    lifecycle.renew(Experiment.objects.get(), by=person("ben"))
+    assert link(running, kept) == ELSEWHERE
+    assert is_on_a_page("Another imprint")
+
+
+def test_what_was_changed_is_said_before_and_kept_after(running):
+    assert surroundings.differences(running) == []
+    change_link(None)
+    told = ["Link of the button: “https://shop.example/” → “https://elsewhere.example/”"]
+    assert surroundings.differences(Experiment.objects.get()) == told
+    lifecycle.renew(Experiment.objects.get(), by=person("ben"))
+    assert surroundings.differences(Experiment.objects.get()) == []
+    assert there(deeds.about(running).first()).get_change_message().split("\n")[1:] == told
+
+
+def test_whoever_changed_the_brief_does_not_put_it_on_live_pages(running, kept):
+    ben, dora = person("ben"), person("dora")
+    change_link(ben)
+    deeds.record(Brief.objects.get(), dora, "Put a comma in.")  # does not hide who changed it before
+    for own in (ben, dora, None):
+        with pytest.raises(lifecycle.FourEyes, match="You changed the brief"):
+            lifecycle.renew(Experiment.objects.get(), by=own)
+    lifecycle.renew(Experiment.objects.get(), by=person("eve"))
+    assert link(running, kept) == ELSEWHERE
+
+
+def test_whoever_changed_the_brand_does_not_start_what_it_stands_on():
+    brief = make_brief(brand=Brand.objects.create(name="Strict", four_eyes=True))
+    experiment = make_experiment(brief=brief, created_by=person("cleo", "Author"))
+    ann = person("ann")
+    deeds.record(brief.brand, ann, "Changed the small print.")
+    with pytest.raises(lifecycle.FourEyes, match="You changed the brief or the brand"):
+        lifecycle.start(experiment, by=ann)
+    lifecycle.start(experiment, by=person("ben"))
+
+
+def test_what_is_rolled_back_does_not_come_again_with_the_next_variant(running, kept):
+    change_link(None)
+    lifecycle.renew(Experiment.objects.get(), by=person("ben"))
+    deployment.roll_back(Experiment.objects.get())
+    assert link(running, kept) == "https://shop.example/"
+    deployment.deploy(Experiment.objects.get(), reason="a variant was approved")
+    assert link(running, kept) == "https://shop.example/"
+    assert surroundings.differences(Experiment.objects.get())
+
+
+def test_a_worker_that_began_before_the_change_does_not_undo_it(running, kept):
+    stale = Experiment.objects.get()
+    change_link(None)
+    lifecycle.renew(Experiment.objects.get(), by=person("ben"))
+    deployment.deploy(stale, reason="began earlier")
+    assert link(running, kept) == ELSEWHERE
+
+
+def test_a_picture_that_was_taken_away_or_replaced_stays_until_then(kept):
+    brand = Brand.objects.create(name="Pictured")
+    values = {"content_type": "image/png", "alt": "A wheel", "width": 1, "height": 1}
+    Image.objects.create(brand=brand, name="wheel", sha256="a" * 64, data=b"first", **values)
+    Image.objects.create(brand=brand, name="frame", sha256="b" * 64, data=b"other", **values)
+    experiment = lifecycle.start(make_experiment(brief=make_brief(brand=brand)), by=None)
+    Image.objects.filter(name="wheel").update(sha256="c" * 64, data=b"second")
+    Image.objects.filter(name="frame").delete()
+    experiment.refresh_from_db()
+    told = surroundings.differences(experiment)
+    assert told == ["Pictures: “frame (A wheel), wheel (A wheel)” → “wheel (A wheel)”", "Picture “wheel”: another file"]
+    deployment.deploy(experiment, reason="again")
+    assert set(served(experiment, kept)["images"].values()) == {"a" * 64, "b" * 64}
+    assert {blob.identity for blob in surroundings.pictures_of(experiment).values()} == {b"first", b"other"}
+
+
+def test_a_brief_that_makes_no_sense_stands_in_nobodys_way(running, kept):
+    Brief.objects.update(call_to_action_url="javascript:alert(1)")
+    running.refresh_from_db()
+    assert surroundings.differences(running) == ["The brief has a fault: open and save it."]
+    with pytest.raises(lifecycle.WrongStatus, match="The brief has a fault"):
+        lifecycle.renew(running, by=person("ben"))
+    deployment.deploy(running, reason="again")
+    assert link(running, kept) == "https://shop.example/"
+
+
+def test_the_console_shows_what_waits_and_who_may_put_it_there(running, kept):
+    address = reverse("admin:experiments_experiment_workbench", args=[running.pk])
+    ben, button = logged_in(person("ben")), "Put the changes on the live pages"
+    assert button not in ben.get(address).content.decode()
+    change_link(None)
+    body = ben.get(address).content.decode()
+    assert button in body
+    assert "→ “https://elsewhere.example/”" in body
+    assert button not in logged_in(person("vera", "Viewer")).get(address).content.decode()
+    ben.post(reverse("admin:experiments_experiment_renew", args=[running.pk]))
+    assert link(running, kept) == ELSEWHERE
+
+
+def test_the_api_tells_and_does_the_same(running, kept):
+    token = new_token()
+    APIToken.objects.create(user=person("ben"), digest=token_digest(token))
+    headers, address = {"Authorization": f"Bearer {token}"}, f"/api/v1/experiments/{running.pk}"
+    change_link(None)
+    (change,) = Client().get(f"{address}/changes", headers=headers).json()["changes"]
+    assert change.startswith("Link of the button")
+    assert Client().post(f"{address}/renew", headers=headers).status_code == 200
+    assert Client().get(f"{address}/changes", headers=headers).json() == {"changes": []}
+    assert link(running, kept) == ELSEWHERE
+
+
+def test_a_draft_follows_its_brief():
+    experiment = make_experiment()
+    Brand.objects.update(legal_footer="A new imprint")
+    assert deployment.page_frame(Experiment.objects.get(pk=experiment.pk)).legal_footer == "A new imprint"
+    assert surroundings.differences(experiment) == []
