@@ -12,7 +12,7 @@ import django
 
 django.setup()
 
-from experiments import deployment  # noqa: E402 - Django first
+from experiments import deployment, surroundings  # noqa: E402 - Django first
 from experiments.models import Experiment  # noqa: E402
 from variants.models import Brand  # noqa: E402
 
@@ -25,6 +25,7 @@ def main(slug: str) -> None:
         if turn % BACK_EVERY:
             brand = experiment.nursery.brief.brand
             Brand.objects.filter(pk=brand.pk).update(legal_footer=f"Edition {uuid4().hex}")
+            surroundings.agree(experiment)
             done = deployment.deploy(experiment, reason="another footer")
         else:
             done = deployment.roll_back(experiment)
