@@ -107,6 +107,11 @@ def give(experiment: Experiment, address: str) -> None:
     lifecycle.publish_or_leave_to_timetable(experiment)
 
 
+def given_words(address: str) -> str:
+    """Say in a history where the page stands from now on."""
+    return f"The page’s address is {address}." if address else "The page has no address of its own any more."
+
+
 # --- looking at it --------------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from experiments import deeds
 from experiments.models import Experiment, ShareLink
 from experiments.reporting import export, share, workbook
 from experiments.reporting.card import card_of
@@ -164,7 +165,9 @@ def links(request: HttpRequest, pk: int) -> HttpResponse:
     experiment = _experiment(pk)
     if request.method == "POST":
         name = request.POST.get("name", "").strip()[:LONGEST_NAME]
-        share.make_link(experiment, by=cast("User", request.user), name=name)
+        user = cast("User", request.user)
+        made = share.make_link(experiment, by=user, name=name)
+        deeds.record(experiment, user, share.made_words(made))
         return HttpResponseRedirect(reverse("experiments:links", args=[pk]))
     kept = ShareLink.objects.filter(experiment=experiment).select_related("created_by").order_by("-pk")
     good = set(share.good_links(experiment).values_list("pk", flat=True))
@@ -181,8 +184,11 @@ def links(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @_needs(SHARE)
-def revoke_link(_request: HttpRequest, pk: int, link: int) -> HttpResponse:
-    share.revoke(_experiment(pk), link)
+def revoke_link(request: HttpRequest, pk: int, link: int) -> HttpResponse:
+    experiment = _experiment(pk)
+    if share.revoke(experiment, link):
+        told = share.revoked_words(ShareLink.objects.get(pk=link))
+        deeds.record(experiment, cast("User", request.user), told)
     return HttpResponseRedirect(reverse("experiments:links", args=[pk]))
 
 

@@ -15,7 +15,7 @@ from ninja import NinjaAPI, Router
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer
 
-from experiments.api import evolution, experiments, imports, running
+from experiments.api import evolution, experiments, imports, outside, running
 from experiments.lifecycle import WrongStatus
 from experiments.models import APIToken
 from experiments.splitter.stores import StoreUnavailable
@@ -47,6 +47,7 @@ api.add_router("", experiments.router)
 api.add_router("", imports.router)
 api.add_router("", running.router)
 api.add_router("", evolution.router)
+api.add_router("", outside.router)
 fallback = Router()
 
 

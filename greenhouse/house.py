@@ -42,7 +42,7 @@ PASSWORD_BYTES = 12  # 96 bits, 16 characters
 REQUEST_SECONDS = 5.0
 PING_SECONDS = 0.5
 ASK_AGAIN_SECONDS = 0.1
-SAY_AGAIN_SECONDS = 20.0
+SAY_AGAIN_SECONDS = 10.0
 LOOPBACK = "127.0.0.1"
 WORKERS = {"worker", "model"}
 
@@ -219,9 +219,9 @@ def listening_socket(host: str, port: int) -> socket.socket:
 def welcome(supervisor: Supervisor) -> Welcome:
     """Wait until everything answers, then return what to tell whoever started it."""
     port = settings.ENVIRONMENT.port
-    wait_until("the pages", lambda: page_answers(port, "/readyz"), supervisor)
-    wait_until("the console", lambda: page_answers(port, "/console/login/"), supervisor)
-    wait_until("the workers", workers_answer, supervisor)
+    wait_until("the web process (1 of 3)", lambda: page_answers(port, "/readyz"), supervisor, lambda: unready(port))
+    wait_until("the console (2 of 3)", lambda: page_answers(port, "/console/login/"), supervisor)
+    wait_until("the workers (3 of 3)", workers_answer, supervisor)
     try:
         user, password = ensure_admin(settings.STATE_DIR)
         token = ensure_token(user, settings.STATE_DIR)
@@ -231,27 +231,48 @@ def welcome(supervisor: Supervisor) -> Welcome:
     return Welcome(url=url, console=f"{url}/console/", username=USERNAME, password=password, token=token)
 
 
-def wait_until(what: str, is_so: Callable[[], bool], supervisor: Supervisor) -> None:
+def wait_until(
+    what: str, is_so: Callable[[], bool], supervisor: Supervisor, how_far: Callable[[], str] = lambda: "it is starting"
+) -> None:
     """Ask until it is so; say what is still missing now and then. Raise Stopped when told to stop meanwhile."""
     say_at = time.monotonic() + SAY_AGAIN_SECONDS
     while not is_so():
         if supervisor.stopping.wait(ASK_AGAIN_SECONDS):
             raise Stopped
         if time.monotonic() >= say_at:
-            say(f"Still waiting for {what}; the logs are in {settings.STATE_DIR / 'log'}")
+            say(
+                f"Still waiting for {what}: {how_far()}. It goes on by itself; logs are in {settings.STATE_DIR / 'log'}"
+            )
             say_at += SAY_AGAIN_SECONDS
 
 
 def page_answers(port: int, path: str) -> bool:
     """Tell whether the page is there, or sends browsers on to TLS, which is somebody else's to provide."""
+    status, _ = _asked(port, path)
+    return status == HTTPStatus.OK or (settings.OVER_TLS and status == HTTPStatus.MOVED_PERMANENTLY)
+
+
+def unready(port: int) -> str:
+    """Say why the web process does not serve visitors yet, in its own words where it has any."""
+    status, document = _asked(port, "/readyz")
+    if status != HTTPStatus.SERVICE_UNAVAILABLE:
+        return "it is loading"
+    try:
+        return ", ".join(json.loads(document)["reasons"])
+    except (ValueError, KeyError):  # of something before it
+        return "it is loading"
+
+
+def _asked(port: int, path: str) -> tuple[int | None, bytes]:
+    """Return status and body of an answer; None where there is none."""
     host = urlsplit(settings.PUBLIC_URL).netloc
     server = HTTPConnection(os.environ.get("HOST") or LOOPBACK, port, timeout=REQUEST_SECONDS)
     try:
         server.request("GET", path, headers={"Host": host})
         answer = server.getresponse()
-        return answer.status == HTTPStatus.OK or (settings.OVER_TLS and answer.status == HTTPStatus.MOVED_PERMANENTLY)
+        return answer.status, answer.read()
     except (HTTPException, OSError):
-        return False
+        return None, b""
     finally:
         server.close()
 

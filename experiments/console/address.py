@@ -49,7 +49,7 @@ def _give(request: HttpRequest, experiment: Experiment, address: str) -> None:
     if address == experiment.address:
         return
     addresses.give(experiment, address)
-    said = f"The page’s address is {address}." if address else "The page has no address of its own any more."
+    said = addresses.given_words(address)
     record(request, experiment, said)
     messages.success(request, f"{said} Have a look whether visitors get their pages there." if address else said)
 

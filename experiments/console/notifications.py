@@ -91,7 +91,9 @@ def _web_fault(address: str) -> str:
     if not host or scheme not in {"http", "https"}:
         return "Give a web address, starting with https://."
     if parts.username is not None or parts.password is not None:
-        return "Leave out the user name and the password before the @: they are not sent. A secret may stand in the path."
+        return (
+            "Leave out the user name and the password before the @: they are not sent. A secret may stand in the path."
+        )
     if scheme == "http" and not settings.NOTIFY_PRIVATE_ADDRESSES:
         return "Give an address that starts with https://, so that nobody on the way can read the messages."
     return ""

@@ -560,7 +560,10 @@ def share(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 @opens(workbench.VIEW)
 def timeline(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Show what people and the bandit did, newest first."""
-    context = {**frame(request, experiment), **history.of(experiment, shows_where=workbench.rights(request.user).notify)}
+    context = {
+        **frame(request, experiment),
+        **history.of(experiment, shows_where=workbench.rights(request.user).notify),
+    }
     return render(request, "console/history.html", {**context, "title": f"History of {experiment.name}"})
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 from django.db.models import Count
 
-from experiments import allocation, deployment, lifecycle
+from experiments import allocation, deeds, deployment, lifecycle
 from experiments.demo import sample
 from experiments.demo.visitors import Sent
 from experiments.models import Conversion, Experiment, Exposure, Goal
@@ -34,6 +34,7 @@ OTHER_RATES = (0.02, 0.045)  # the others lie evenly between
 WRITING_SECONDS = 600.0
 DEPLOYING_SECONDS = 60.0
 ASK_AGAIN_SECONDS = 0.25
+SAY_AGAIN_SECONDS = 5.0
 # A web process that was killed leaves a journal that another one has to find; meanwhile an exposure nobody was told of
 # may still come in, so counts that agree must stay so this long.
 QUIET_SECONDS = 10.0
@@ -67,16 +68,20 @@ class Counted:
 def plant(*, by: User, variants: int, say: Say, stopping: threading.Event) -> Experiment:
     """Make brand, brief and experiment, have the pages written, approve them and start."""
     experiment = _draft(by)
+    deeds.record(experiment, by, "Set it up.")
     control = review.add_variant(
         experiment.nursery, sample.CONTROL.model_dump(mode="json"), name=CONTROL_NAME, is_control=True, by=by
     )
     review.approve(control, by=by)
+    deeds.record(experiment, by, f"Wrote and approved “{control}”, which stands for today’s page.")
     asked = generation.request_generation(experiment.nursery, variants, budget_usd=None, by=by)
-    written = _wait_for_pages(asked, stopping)
+    deeds.record(experiment, by, f"Asked for {variants} variants.")
+    written = _wait_for_pages(asked, stopping, say)
     approved = _approve(written, by)
     say(f"{written.accepted} of {variants} pages written, {approved} of them approved. {written.message}".strip())
     if not approved:
         raise DemonstrationFailed(f"no page could be approved: {written.message}")
+    deeds.record(experiment, by, f"Approved {approved} variants, those on which no gate had anything to remark.")
     lifecycle.start(experiment, by=by)
     if not deployment.wait_until_deployed(experiment, seconds=DEPLOYING_SECONDS):
         raise DemonstrationFailed(f"the pages were not deployed within {DEPLOYING_SECONDS:g} s")
@@ -114,12 +119,16 @@ def _free_slugs() -> Iterator[str]:
         number += 1
 
 
-def _wait_for_pages(asked: Generation, stopping: threading.Event) -> Generation:
+def _wait_for_pages(asked: Generation, stopping: threading.Event, say: Say) -> Generation:
+    say_at = time.monotonic() + SAY_AGAIN_SECONDS
     give_up = time.monotonic() + WRITING_SECONDS
     while time.monotonic() < give_up and not stopping.wait(ASK_AGAIN_SECONDS):
         asked.refresh_from_db()
         if asked.is_over:
             return asked
+        if time.monotonic() >= say_at:
+            say(f"Writing pages: {asked.accepted} of {asked.requested} so far.")
+            say_at += SAY_AGAIN_SECONDS
     raise DemonstrationFailed("the pages were not written in time" if not stopping.is_set() else "stopped")
 
 

@@ -93,5 +93,7 @@ def _outlook_text(looked: OutlookReport, verdict: VerdictReport, leader: str | N
 def _within(likely: float, at_most: float | None, horizon_days: int) -> str:
     within = f"within {wording.count_of(max(round(likely), 1), 'day')}"
     if at_most is None:
+        if round(likely) >= horizon_days:
+            return f"{within}, or take longer"
         return f"{within}, but it may take more than {horizon_days}"
     return within if round(at_most) == round(likely) else f"{within}, very probably within {round(at_most):,}"

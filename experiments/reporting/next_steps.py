@@ -11,6 +11,7 @@ from experiments.evidence import Evidence
 from experiments.inference import Verdict, VerdictState
 from experiments.models import Experiment
 from experiments.reporting import wording
+from experiments.reporting.sentences import looks_best
 from experiments.reporting.values import ArmReport, OutlookReport, ProofReport, VerdictReport
 
 Status = Experiment.Status
@@ -19,6 +20,7 @@ LEAST_AGE = timedelta(hours=1)  # before there is a traffic to speak of
 FAR = 365  # days: beyond, nobody plans
 
 _STRONG = "The evidence holds however often one looks."
+_BY_LUCK = "Who looks often enough sees that much by luck alone, so it is not enough to rely on yet."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,24 +83,25 @@ def _leaning(known: Known) -> Parts:
         return _collecting(known)
     best = wording.chance(ahead.probability_best)
     if ahead.is_better:
+        wait = "" if looks_best(ahead) else ", or let it run to find a still better page"
         return (
-            f"Show “{ahead.name}” to everybody now, or let it run to find a still better page.",
+            f"Show “{ahead.name}” to everybody now{wait}.",
             f"That it is better than today's page is sure. {_STRONG} That it is the best of all: {best}.",
             f"How large the gain is: {wording.lift_interval(ahead.lift_interval)}.",
             _outlook(known),
         )
     who = "today's page" if ahead.is_control else f"“{ahead.name}”"
-    unknown = (
-        "Whether any page is better than today's."
-        if ahead.is_control
-        else f"Whether it is better than today's page at all: {wording.lift_interval(ahead.lift_interval)}."
-    )
-    return (
-        "Let it run.",
-        f"The chance that {who} is best: {best}. That is not enough to rely on.",
-        unknown,
-        _outlook(known),
-    )
+    doubt = _BY_LUCK if looks_best(ahead) else "That is not enough to rely on."
+    return "Let it run.", f"The chance that {who} is best: {best}. {doubt}", _unknown(ahead), _outlook(known)
+
+
+def _unknown(ahead: ArmReport) -> str:
+    if ahead.is_control:
+        return "Whether any page is better than today's."
+    reach = wording.lift_interval(ahead.lift_interval)
+    if ahead.lift_interval is not None and ahead.lift_interval[0] > 0:
+        return f"Whether it stays ahead of today's page: {reach} so far."
+    return f"Whether it is better than today's page at all: {reach}."
 
 
 def _decided(known: Known) -> Parts:

@@ -21,6 +21,7 @@ from experiments.reporting.sections import (
     segment_tables,
     slot_tables,
 )
+from experiments.reporting.sentences import looks_best
 from experiments.reporting.values import ArmReport, ProofReport, Report
 
 REFRESH_SECONDS = 5
@@ -47,6 +48,13 @@ PAUSED_POLICY = "while it is paused, they see today's page"
 FROZEN_POLICY = "shares stand still, because visitors are not split as planned"
 LEFT = frozenset({"retired", "paused"})  # arms that new visitors are not sent to any more
 MATURING = 0.02  # part of the conversions still to come from which a reader is told
+TOO_EARLY = "collecting"  # the state in which a single number of a lift would mislead
+NOT_COMPARABLE = "cannot_be_trusted"
+NO_COMPARING = {
+    TOO_EARLY: "It is too early for a lift as one number: shown is the range in which it very probably (95 in 100) lies.",
+    NOT_COMPARABLE: "Lifts and probabilities are left out: with visitors who were not split as planned they mislead.",
+}
+SHOWN_OF_MANY = 13  # rows of a long table: today's page and the twelve likeliest; the others at a click
 _EXACT = ("exposures", "conversions", "rate", "probability_best", "lift", "lift_raw", "share")
 # What the splitter answered without counting it, in a reader's words.
 VISITS_NOT_COUNTED = {
@@ -84,6 +92,17 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """The number that the verdict stands on."""
+
+    what: str
+    text: str
+    guess: str
+    low: str  # in full, as the JSON has them
+    high: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One arm's line in the table."""
 
@@ -116,6 +135,7 @@ class Page:
     share_title: str
     key_numbers: Sequence[Number]
     caption: str  # of the table of live pages
+    most_rows: int  # of a table, before the rest is folded away
     live: Sequence[Row]
     held: Sequence[Row]  # live pages that get no visitors while a proof round runs
     retired: Sequence[Row]
@@ -127,7 +147,10 @@ class Page:
     goal_rows: Sequence[Sequence[str]]
     refresh_seconds: int
     maturing: str
+    figure: Figure | None
     parts: Sequence[tuple[str, str, str]]  # of the verdict: key, what it answers, the answer
+    comparing: str  # why the table compares less than it could; empty where it does not
+    lift_of: str  # what lifts are of, where that is not the rate
     slots: Sequence[EffectTable]
     segments: Sequence[EffectTable]
     health: Health | None
@@ -150,6 +173,7 @@ def page_of(report: Report, pictures: Mapping[str, str] | None = None) -> Page:
         share_title="Last share of new visitors" if report.finished_at else "Share of new visitors",
         key_numbers=_key_numbers(report),
         caption=_caption(report),
+        most_rows=SHOWN_OF_MANY,
         live=[row for row in live if row not in held],
         held=held,
         retired=[row for row in rows if row.arm.status in LEFT],
@@ -161,13 +185,23 @@ def page_of(report: Report, pictures: Mapping[str, str] | None = None) -> Page:
         goal_rows=[[arm.name, *(wording.whole(arm.goals.get(goal, 0)) for goal in goals)] for arm in report.arms],
         refresh_seconds=REFRESH_SECONDS if report.status in {"running", "paused"} else REFRESH_AFTER_THE_END_SECONDS,
         maturing=_maturing(report),
+        figure=_figure(report),
         parts=_parts(report),
+        comparing=NO_COMPARING.get(report.verdict.state, "") if report.exposures else "",
+        lift_of=_lift_of(report),
         slots=slot_tables(report),
         family=family_of(report.lineage),
         segments=segment_tables(report),
         health=health_of(report.health, report.exposures) if report.health and report.exposures else None,
-        money=money_of(report.money) if report.money and report.exposures else None,
+        money=_money(report),
     )
+
+
+def _money(report: Report) -> Money | None:
+    if report.money is None or not report.exposures:
+        return None
+    control = next((arm.key for arm in report.arms if arm.is_control), "")
+    return money_of(report.money, control=control, leader=report.leader.key if report.leader else "")
 
 
 def _parts(report: Report) -> list[tuple[str, str, str]]:
@@ -179,6 +213,26 @@ def _parts(report: Report) -> list[tuple[str, str, str]]:
         ("when", "How long", verdict.when),
     ]
     return [part for part in told if part[2]]
+
+
+def _figure(report: Report) -> Figure | None:
+    figure = report.verdict.figure
+    if figure is None:
+        return None
+    guess = wording.lift(figure.lift, figure.lift_interval)
+    where = " in its proof round" if report.proof is not None and report.proof.is_reported else ""
+    return Figure(
+        what=f"{figure.what[:1].upper()}{figure.what[1:]}, against today's page",
+        text=wording.lift_interval(figure.lift_interval),
+        guess=f"Very probably (95 in 100) in this range{where}; best guess {guess}",
+        low=_in_full(figure.lift_interval[0]),
+        high=_in_full(figure.lift_interval[1]),
+    )
+
+
+def _lift_of(report: Report) -> str:
+    what = report.verdict.figure.what if report.verdict.figure else ""
+    return f"Here it is of {what}." if what.startswith(("money", "goals")) else ""
 
 
 def _maturing(report: Report) -> str:
@@ -198,10 +252,19 @@ def headline_of(report: Report) -> str:
         return "Nothing to compare yet"
     if report.proof is not None and report.proof.is_reported:
         return "A page is chosen"
-    if report.verdict.state == "leaning" and report.verdict.better_than_control:
+    return _headline_of_leader(report, report.leader) or HEADLINES.get(report.verdict.state, report.verdict.state)
+
+
+def _headline_of_leader(report: Report, leader: ArmReport | None) -> str:
+    """Return the headline that says more than the state does; empty where there is none."""
+    verdict = report.verdict
+    if verdict.state == "leaning" and verdict.better_than_control:
         return "Better than today's page"
-    control_won = report.verdict.state == "decided" and report.leader is not None and report.leader.is_control
-    return "Today's page wins" if control_won else HEADLINES.get(report.verdict.state, report.verdict.state)
+    if leader is None:
+        return ""
+    if verdict.state == "leaning" and looks_best(leader) and not leader.is_control:
+        return "Likely better, but not sure yet"
+    return "Today's page wins" if verdict.state == "decided" and leader.is_control else ""
 
 
 def state_of(report: Report) -> str:
@@ -250,7 +313,20 @@ def _rows(report: Report, pictures: Mapping[str, str]) -> list[Row]:
     rows = (
         _row(arm, scale, proved.get(arm.key), is_leader=leader is not None and arm.key == leader.key) for arm in ordered
     )
-    return [replace(row, picture=pictures.get(row.arm.key, "")) for row in rows]
+    told = (_as_far_as_told(row, report) for row in rows)
+    return [replace(row, picture=pictures.get(row.arm.key, "")) for row in told]
+
+
+def _as_far_as_told(row: Row, report: Report) -> Row:
+    """Leave out what would mislead; the numbers in full stay, by which tables are sorted."""
+    if not report.conversions:
+        row = replace(row, probability_best=wording.UNKNOWN)
+    if report.verdict.state == TOO_EARLY:
+        return replace(row, lift="", lift_raw=wording.UNKNOWN)
+    if report.verdict.state == NOT_COMPARABLE:
+        unknown = wording.UNKNOWN
+        return replace(row, lift=unknown, lift_interval="", lift_raw=unknown, probability_best=unknown)
+    return row
 
 
 def _row(arm: ArmReport, scale: tuple[float, float], proof: ProofReport | None, *, is_leader: bool) -> Row:

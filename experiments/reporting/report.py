@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ FAR_AHEAD = 0.8  # probability best: nobody is told to try bolder pages beside s
 FORGOTTEN = "forgotten"  # the tally of people who asked to be forgotten
 DAY = timedelta(days=1)
 MOST_MOMENTS = 400  # a chart a thousand pixels wide shows no more
+FEW_MOMENTS = 50  # decisions: between fewer, hours are marked as well
+HOUR = timedelta(hours=1)
 
 __all__ = ["ArmReport", "Moment", "Report", "SampleRatioReport", "VerdictReport", "as_json", "build"]
 
@@ -88,7 +90,7 @@ def build(experiment: Experiment) -> Report:
         waiting=experiment.arms.filter(status=Arm.Status.WAITING).count(),
         sample_ratio=SampleRatioReport(p_value=ratio.p_value if ratio else None, ok=ratio.ok if ratio else True),
         verdict=next_steps.with_parts(parts),
-        history=_history(allocations),
+        history=_history(allocations, known, now),
         not_counted=_not_counted(tallies),
         forgotten=tallies.get(FORGOTTEN, (0, 0))[0],
         leads=experiment.leads.count(),
@@ -199,7 +201,8 @@ def _arms(
     rate_low, rate_high = np.where(conversions > 0, rate_low, 0.0), np.where(conversions < exposures, rate_high, 1.0)
     # The same posterior that the shares follow: pooled counts would compare one arm's Sundays with another's Mondays.
     lift, lift_low, lift_high = believed.posterior.lift(control=known.control, level=LEVEL)
-    raw = _raw_lifts(exposures, conversions, known.control)
+    # Of what the lift is of: money or weighted goals, where these decide.
+    raw = _raw_lifts(exposures, believed.effective.conversions.sum(axis=0), known.control)
     shares = allocation.shares if allocation else {}
     values, better = known.values.sum(axis=0), _better(known, judged, since=control_since)
     return [
@@ -274,12 +277,40 @@ def _reached(arms: Sequence[Arm], from_epoch: int) -> dict[int, _Reached]:
     return reached
 
 
-def _history(rows: Sequence[Allocation]) -> list[Moment]:
+def _history(rows: Sequence[Allocation], known: Evidence, now: datetime) -> list[Moment]:
     step = math.ceil(len(rows) / MOST_MOMENTS) or 1
     kept = [row for place, row in enumerate(rows) if place % step == 0 or place == len(rows) - 1]
-    return [
+    decided = [
         Moment(at=row.created_at, epoch=row.epoch, shares=row.shares, counts=row.counts, reason=row.reason)
         for row in kept
+    ]
+    if not kept or len(kept) >= FEW_MOMENTS:
+        return decided
+    return sorted([*decided, *_between(kept, known, now)], key=lambda moment: moment.at)
+
+
+def _between(rows: Sequence[Allocation], known: Evidence, now: datetime) -> list[Moment]:
+    """Return what was known at the ends of some hours: where shares stand still, decisions alone draw no line."""
+    ends = [datetime.fromtimestamp(hour, UTC) + HOUR for _, hour in known.strata]
+    shown, converted = known.exposures.cumsum(axis=0), known.conversions.cumsum(axis=0)
+    step = math.ceil(len(ends) / FEW_MOMENTS) or 1
+    # An hour that was cut by a decision ends once, with its last stratum.
+    last = {end: place for place, end in enumerate(ends) if rows[0].created_at < end < now}
+    in_force = {row.epoch: row for row in rows}
+    return [
+        Moment(
+            at=end,
+            epoch=known.strata[place][0],
+            shares=in_force[known.strata[place][0]].shares,
+            counts={
+                arm.key: [int(shown[place, k]), int(converted[place, k])]
+                for k, arm in enumerate(known.arms)
+                if shown[place, k]
+            },
+            reason="",
+        )
+        for end, place in list(last.items())[::step]
+        if known.strata[place][0] in in_force
     ]
 
 

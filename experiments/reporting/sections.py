@@ -7,7 +7,15 @@ from django.conf.locale import LANG_INFO
 
 from experiments.reporting import wording
 from experiments.reporting.bars import effect_bar
-from experiments.reporting.values import DimensionReport, HealthReport, MoneyReport, OptionReport, Report, SegmentReport
+from experiments.reporting.values import (
+    DimensionReport,
+    HealthReport,
+    MoneyReport,
+    OptionReport,
+    Report,
+    SegmentReport,
+    SlotReport,
+)
 
 THIN = "too few to say"
 SMALL_SCALE = 0.05  # the least that an axis of effects reaches to either side
@@ -49,11 +57,21 @@ def slot_tables(report: Report) -> list[EffectTable]:
         EffectTable(
             key=slot.slot,
             title=slot.title,
-            rows=[_option_row(slot.slot, option, scale) for option in slot.options],
-            text="",
+            rows=[_option_row(slot.slot, option, scale) for option in slot.options if not option.is_thin],
+            text=_what_options_say(slot),
         )
         for slot in report.slots
     ]
+
+
+def _what_options_say(slot: SlotReport) -> str:
+    """Say whether any option differs from the others, and how many are not listed."""
+    told = [option for option in slot.options if not option.is_thin]
+    differs = any(option.interval[0] > 0 or option.interval[1] < 0 for option in told)
+    no_sign = "" if differs else "No sign yet that it makes a difference: every bar crosses the middle."
+    thin = len(slot.options) - len(told)
+    rest = f"{wording.count_of(thin, 'more option')} {'has' if thin == 1 else 'have'} too few pages or visitors to say."
+    return " ".join(filter(None, [no_sign, rest if thin else ""]))
 
 
 def _option_row(slot: str, option: OptionReport, scale: float) -> EffectRow:
@@ -177,6 +195,8 @@ def _facts(health: HealthReport, visitors: int) -> Iterable[tuple[str, str, str]
 class ValueRow:
     key: str
     name: str
+    is_control: bool
+    is_leader: bool
     per_visitor: str
     interval: str
     per_order: str
@@ -187,11 +207,11 @@ class ValueRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Money:
     values: Sequence[ValueRow]
-    cost: str
+    cost: str  # empty where nothing was spent
     text: str
 
 
-def money_of(money: MoneyReport) -> Money:
+def money_of(money: MoneyReport, *, control: str, leader: str) -> Money:
     """Arrange what visitors are worth and what pages cost."""
     most_first = sorted(money.values, key=lambda value: -value.per_visitor)
     return Money(
@@ -199,6 +219,8 @@ def money_of(money: MoneyReport) -> Money:
             ValueRow(
                 key=value.arm,
                 name=value.name,
+                is_control=value.arm == control,
+                is_leader=value.arm == leader,
                 per_visitor=wording.money(value.per_visitor, money.currency),
                 interval=(
                     f"{wording.money(value.interval[0], money.currency)} to "
@@ -214,6 +236,6 @@ def money_of(money: MoneyReport) -> Money:
             )
             for value in most_first
         ],
-        cost=wording.usd(money.model_usd),
+        cost=wording.usd(money.model_usd) if money.model_usd else "",
         text=money.text,
     )

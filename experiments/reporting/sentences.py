@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from experiments.inference import Verdict, VerdictState
 from experiments.models import Experiment, Goal
 from experiments.reporting import wording
-from experiments.reporting.values import ArmReport, ProofReport, VerdictReport
+from experiments.reporting.values import ArmReport, FigureReport, ProofReport, VerdictReport
 
 CONTROL = "today's page"
 FEWEST_ARMS = 2  # to compare
@@ -21,6 +21,8 @@ _CANNOT_BE_TRUSTED = (
     "only because of who was sent to it. Promote nothing. Shares stand still until somebody has looked for a "
     "redirect, a cache or robots in front of the pages, and has set these numbers aside in the console."
 )
+
+_COUNTED = {Goal.Kind.FORM: "leads", Goal.Kind.CLICK: "clicks", Goal.Kind.REVENUE: "money"}
 
 Status = Experiment.Status
 
@@ -36,7 +38,37 @@ def sentence(
         text=_promoted(result) if result is not None else _text(experiment, arms, judged),
         better_than_control=judged is not None and judged.leader is not None and arms[judged.leader].is_better,
         best_of_all=state == VerdictState.DECIDED,
+        figure=_figure(experiment, arms, judged, result),
     )
+
+
+def _figure(
+    experiment: Experiment, arms: Sequence[ArmReport], judged: Verdict | None, result: ProofReport | None
+) -> FigureReport | None:
+    """Return the lift of what everybody sees now as its proof round found it, else of the page in front."""
+    found = result
+    if found is None:
+        ahead = None if judged is None or judged.leader is None else arms[judged.leader]
+        if ahead is None or ahead.is_control or experiment.status == Status.DRAFT:
+            return None
+        return _figure_of(experiment, ahead.key, ahead.lift, ahead.lift_interval)
+    return _figure_of(experiment, found.arm, found.lift, found.lift_interval)
+
+
+def _figure_of(
+    experiment: Experiment, arm: str, lift: float | None, interval: tuple[float, float] | None
+) -> FigureReport | None:
+    if lift is None or interval is None:
+        return None
+    return FigureReport(arm=arm, lift=lift, lift_interval=interval, what=_what_counts(experiment))
+
+
+def _what_counts(experiment: Experiment) -> str:
+    goals = list(experiment.goals.all())
+    if any(goal.weight for goal in goals):
+        return "goals reached per visitor, by their weights"
+    kind = next((goal.kind for goal in goals if goal.is_primary), None)
+    return f"{_COUNTED.get(Goal.Kind(kind), 'conversions') if kind else 'conversions'} per visitor"
 
 
 def _promoted(proof: ProofReport) -> str:
@@ -110,7 +142,9 @@ def _lacking_words(experiment: Experiment, arm: ArmReport, needed: int) -> str:
 
 def _leaning(experiment: Experiment, arms: Sequence[ArmReport], ahead: ArmReport, control: ArmReport) -> str:
     who = "Today's page" if ahead.is_control else _name(ahead)
-    against = _against_challenger(arms) if ahead.is_control else f"{CONTROL} {_short_rate(control)}"
+    against = (
+        _against_challenger(experiment, arms) if ahead.is_control else f"{CONTROL} {_short_rate(experiment, control)}"
+    )
     rates = f"{_rate(experiment, ahead)}, {against}"
     if ahead.is_better:
         return _better(experiment, ahead, rates)
@@ -122,26 +156,30 @@ def _better(experiment: Experiment, ahead: ArmReport, rates: str) -> str:
     chance = wording.chance(ahead.probability_best)
     best = (
         f"Whether it is the best of all pages is not sure yet ({chance})."
-        if (ahead.probability_best or 0.0) < LOOKS_BEST
-        else f"It looks best of all pages, too ({chance}), but the evidence is not yet strong enough to rely on that."
+        if not looks_best(ahead)
+        else f"It looks best of all pages, too ({chance}), though that is not sure yet."
     )
     gain = _possible_gain(ahead) if ahead.lift_interval is not None and ahead.lift_interval[0] > 0 else ""
-    return (
-        f"{_name(ahead)} is better than today's page, that is sure: {rates}.{gain} {best} {_go_on(experiment, ahead)}"
-    )
+    return f"{_name(ahead)} is surely better than today's page: {rates}.{gain} {best} {_go_on(experiment, ahead)}"
 
 
 def _go_on(experiment: Experiment, better: ArmReport) -> str:
     if experiment.status == Status.RUNNING and experiment.proof_arm_id is None:
-        return "Showing it to everybody would be a gain already; let it run to find a still better one."
+        rest = "." if looks_best(better) else "; let it run to find a still better one."
+        return f"Showing it to everybody would be a gain already{rest}"
     if _is_over(experiment):
         return _closing(experiment, better, "Showing it to everybody is a gain.")
     return _keep_going(experiment)
 
 
+def looks_best(arm: ArmReport) -> bool:
+    """Tell whether a page's lead is more than a lead, though it need not be evidence."""
+    return (arm.probability_best or 0.0) >= LOOKS_BEST
+
+
 def _how_far_ahead(ahead: ArmReport) -> str:
     chance = wording.chance(ahead.probability_best)
-    if (ahead.probability_best or 0.0) < LOOKS_BEST:
+    if not looks_best(ahead):
         return f"is ahead, but whether it is the best page is not sure yet ({chance})"
     # The chance alone reaches 95% in many experiments whose pages are all equal, when one looks every hour.
     return f"looks best ({chance}), but the evidence is not yet strong enough to rely on"
@@ -149,17 +187,15 @@ def _how_far_ahead(ahead: ArmReport) -> str:
 
 def _possible_gain(ahead: ArmReport) -> str:
     if ahead.lift_interval is not None and ahead.lift_interval[0] > 0:
-        return _range(ahead, "Against today's page the gain may turn out anywhere from {low} to {high}.")
+        return _range(ahead, "The gain over today's page is probably between {low} and {high}.")
     return _range(ahead, "The true difference may be anything from {low} to {high}.")
 
 
 def _decided(experiment: Experiment, arms: Sequence[ArmReport], best: ArmReport, control: ArmReport) -> str:
     chance = wording.chance(best.probability_best)
     if best.is_control:
-        return (
-            f"Today's page is very likely best ({chance}): {_rate(experiment, best)}, {_against_challenger(arms)}. "
-            f"{_closing(experiment, best, 'Keep it.')}"
-        )
+        rates = f"{_rate(experiment, best)}, {_against_challenger(experiment, arms)}"
+        return f"Today's page is very likely best ({chance}): {rates}. {_closing(experiment, best, 'Keep it.')}"
     return (
         f"{_name(best)} is very likely best ({chance}): {_comparison(experiment, best, control)}."
         f"{_range(best, 'Expect {low} to {high}.')} {_closing(experiment, best, 'Safe to promote.')}"
@@ -175,28 +211,36 @@ def _no_difference(experiment: Experiment, ahead: ArmReport, control: ArmReport)
 
 
 def _comparison(experiment: Experiment, arm: ArmReport, control: ArmReport) -> str:
-    return f"{_rate(experiment, arm)}, {CONTROL} {_short_rate(control)}"
+    return f"{_rate(experiment, arm)}, {CONTROL} {_short_rate(experiment, control)}"
 
 
-def _against_challenger(arms: Sequence[ArmReport]) -> str:
+def _against_challenger(experiment: Experiment, arms: Sequence[ArmReport]) -> str:
     """Return the rate of the control's strongest rival."""
     challenger = max((arm for arm in arms if not arm.is_control), key=lambda arm: arm.probability_best or 0.0)
-    return f"{_name(challenger)} {_short_rate(challenger)}"
+    return f"{_name(challenger)} {_short_rate(experiment, challenger)}"
 
 
 def _rate(experiment: Experiment, arm: ArmReport) -> str:
-    goal = next((goal for goal in experiment.goals.all() if goal.is_primary), None)
+    goal, rate = _primary(experiment), _short_rate(experiment, arm)
     if goal is None or goal.kind == Goal.Kind.FORM:
-        return f"it turns {_short_rate(arm)} of visitors into leads"
+        return f"it turns {rate} of visitors into leads"
     if goal.kind == Goal.Kind.CLICK:
-        return f"{_short_rate(arm)} of its visitors click"
+        return f"{rate} of its visitors click"
     if goal.kind == Goal.Kind.REVENUE:
-        return f"it turns {_short_rate(arm)} of visitors into buyers"
-    return f"{_short_rate(arm)} of its visitors reach the goal {goal.key}"
+        return f"it brings {rate} per visitor"
+    return f"{rate} of its visitors reach the goal {goal.key}"
 
 
-def _short_rate(arm: ArmReport) -> str:
+def _short_rate(experiment: Experiment, arm: ArmReport) -> str:
+    """Return what pages are compared by: the rate, or where money decides, what a visitor brings."""
+    goal = _primary(experiment)
+    if goal is not None and goal.kind == Goal.Kind.REVENUE and arm.exposures:
+        return wording.money(arm.value / arm.exposures, experiment.currency)
     return wording.rate(arm.rate, arm.rate_interval)
+
+
+def _primary(experiment: Experiment) -> Goal | None:
+    return next((goal for goal in experiment.goals.all() if goal.is_primary), None)
 
 
 def _range(arm: ArmReport, words: str) -> str:

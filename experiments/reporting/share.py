@@ -43,6 +43,16 @@ def revoke(experiment: Experiment, link_id: int | None = None) -> int:
     return (links if link_id is None else links.filter(pk=link_id)).update(revoked_at=timezone.now())
 
 
+def made_words(link: ShareLink) -> str:
+    """Say in a history that a link was made."""
+    return f"Made a link to the report for “{link.name}”." if link.name else "Shared the report by link."
+
+
+def revoked_words(link: ShareLink) -> str:
+    """Say in a history that a link was taken back."""
+    return f"Took back the link for “{link.name}”." if link.name else "Took back a link to the report."
+
+
 def url_of(link: ShareLink) -> str:
     """Return the absolute address of the report."""
     return settings.PUBLIC_URL + reverse("experiments:shared_report", args=[token_of(link)])

@@ -24,7 +24,7 @@ class ArmReport:
     expected_loss: float | None  # in rate units: what showing this arm costs, on average, if another is better
     lift: float | None  # over the control, corrected for when each arm was shown
     lift_interval: tuple[float, float] | None
-    lift_raw: float | None  # the plain ratio of the two rates, minus one
+    lift_raw: float | None  # the plain ratio of the two totals per visitor, minus one
     is_better: bool  # than the control, by evidence that holds however often one looks
     goal_values: dict[str, float]  # summed value of every goal that has one
     goals: dict[str, int]  # conversions of every goal
@@ -35,6 +35,16 @@ class ArmReport:
 class SampleRatioReport:
     p_value: float | None
     ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigureReport:
+    """The one number that a reader can defend: how much the page in front differs from today's, as a range."""
+
+    arm: str
+    lift: float
+    lift_interval: tuple[float, float]
+    what: str  # it is of: leads per visitor …
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +59,7 @@ class VerdictReport:
     sure: str = ""  # how sure it is
     unknown: str = ""  # what is not known yet
     when: str = ""  # how long until it is, at today's traffic
+    figure: FigureReport | None = None  # None while it is too early, and where nothing can be trusted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +293,7 @@ class ControlReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """An allocation as history: what was known and what was decided at one time."""
+    """What was known at one time, and the shares in force; `reason` is empty where none were decided then."""
 
     at: datetime
     epoch: int

@@ -179,8 +179,10 @@ def _segment(counted: Mapping[str, Any], control: str, compared: str) -> Segment
 
 def _what_it_says(found: Sequence[SegmentReport]) -> str:
     told = [(segment.lift, *segment.lift_interval) for segment in found if segment.lift_interval is not None]
-    if len(told) < 2:  # noqa: PLR2004 - to compare
+    if not told:
         return "Too few visitors so far to compare pages among them."
+    if len(told) == 1:
+        return "" if len(found) == 1 else "Only one of these groups has visitors enough to compare pages."
     both = np.log1p(np.array(told, dtype=np.float64))
     logs, ends = both[:, 0], both[:, 1:]
     precisions = (2 * special.ndtri((1 + LEVEL) / 2) / (ends[:, 1] - ends[:, 0])) ** 2

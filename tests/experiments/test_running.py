@@ -259,7 +259,9 @@ def test_who_changed_a_page_before_the_last_one_did_is_an_author_still(strict: E
     review.approve(variant, by=User.objects.create_user("dora"))
 
 
-def test_a_copy_of_a_page_does_not_make_its_writer_a_second_pair_of_eyes(strict: Experiment, owner: User, approver: User):
+def test_a_copy_of_a_page_does_not_make_its_writer_a_second_pair_of_eyes(
+    strict: Experiment, owner: User, approver: User
+):
     variant = review.add_variant(strict.nursery, page("Mine"), by=approver)
     client = Client()
     client.force_login(owner)
@@ -275,8 +277,9 @@ def test_a_copy_of_an_experiment_keeps_its_authors(strict: Experiment, owner: Us
     variant = review.add_variant(strict.nursery, page("Mine"), by=approver)
     dora, eve = (User.objects.create_user(name) for name in ("dora", "eve"))
     review.approve(variant, by=dora)
+    made = strict
     for copier in (owner, eve):  # a copy, and a copy of the copy
-        made = duplicate(strict if copier == owner else made, by=copier, approves=True)
+        made = duplicate(made, by=copier, approves=True)
         copied = made.nursery.variants.get(content=variant.content)
         for author in (approver, owner, copier):
             with pytest.raises(review.OwnWork):
