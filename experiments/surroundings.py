@@ -85,10 +85,9 @@ def differences(experiment: Experiment) -> list[str]:
     if experiment.surroundings is None:
         return []
     try:
-        now = of_now(experiment)
+        before, now = agreed(experiment), of_now(experiment)
     except ValidationError:
         return ["The brief has a fault: open and save it."]
-    before = agreed(experiment)
     return deeds.changes(_said(before), _said(now)) + _replaced(before.brand, now.brand)
 
 
