@@ -165,7 +165,8 @@ def _on_probation(shares: Floats, believed: Belief, arms: list[Arm], experiment:
     bred = pedigree.bred_for(experiment) if is_bred.any() else ()
     if not bred:
         return shares
-    return evolving.on_probation(shares, is_bred, pedigree.operator_credits(believed, bred).values())
+    credits_ = pedigree.operator_credits(believed, bred, pedigree.open_operators(experiment))
+    return evolving.on_probation(shares, is_bred, credits_.values())
 
 
 def _within_walls(shares: Floats, seen: Floats, arms: list[Arm], experiment: Experiment) -> Floats:

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from django.db.models import QuerySet
 
-from experiments import bandit, delay, evidence, pooling, rewards
+from experiments import bandit, delay, evidence, evolving, pooling, rewards
 from experiments.evidence import Evidence, Floats
 from experiments.models import VISITOR_LENGTH, Arm, Conversion, Experiment, Goal
 
@@ -34,10 +34,19 @@ class Belief:
     matured: Floats  # exposures by stratum and arm, each counted as the part of its conversions that has come
 
     @cached_property
+    def genes(self) -> list[dict[str, str]]:
+        """What each arm holds in each slot."""
+        return [arm.variant.genes for arm in self.known.arms]
+
+    @cached_property
     def posterior(self) -> pooling.Posterior:
         arms = self.known.arms
-        held = [list(arm.variant.genes.values()) for arm in arms] if len(arms) >= FEWEST_TO_POOL else None
-        return pooling.fit(self.matured, self.effective.conversions, genes=held, parents=_parents(arms))
+        held = [list(genes.values()) for genes in self.genes] if len(arms) >= FEWEST_TO_POOL else None
+        return pooling.fit(self.matured, self.effective.conversions, genes=held, parents=self._kin)
+
+    @property
+    def _kin(self) -> list[list[int]]:
+        return evolving.inherited(_parents(self.known.arms), self.known.total_exposures)
 
     @cached_property
     def live(self) -> list[int]:

@@ -56,21 +56,25 @@ def _entries(*kept: Model) -> QuerySet[LogEntry]:
 
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     """Say in words what differs, such as: Control share: 10% → 20%. Both sides are already as people read them."""
-    names = list(dict.fromkeys([*before, *after]))
-    found = [
-        f"{name}: {_shown(before.get(name))} → {_shown(after.get(name))}"
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
+    found = every_change(before, after, longest=LONGEST_VALUE)
     rest = len(found) - MOST_CHANGES
     return [*found[:MOST_CHANGES], f"and {rest} more"] if rest > 0 else found
 
 
-def _shown(value: object) -> str:
+def every_change(before: Mapping[str, object], after: Mapping[str, object], *, longest: int | None = None) -> list[str]:
+    """Say all that differs, and unless `longest` is given to its last letter: for who has to agree to it."""
+    return [
+        f"{name}: {_shown(before.get(name), longest)} → {_shown(after.get(name), longest)}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _shown(value: object, longest: int | None) -> str:
     text = " ".join(str(value).split()) if value not in {None, ""} else ""
     if not text:
         return NOTHING
-    return f"“{text[: LONGEST_VALUE - 1]}…”" if len(text) > LONGEST_VALUE else f"“{text}”"
+    return f"“{text[: longest - 1]}…”" if longest and len(text) > longest else f"“{text}”"
 
 
 def edited(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

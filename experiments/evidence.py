@@ -8,6 +8,7 @@ import numpy as np
 from django.db.models import TextField
 from django.db.models.functions import Cast
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
 from experiments import inference
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
@@ -83,22 +84,31 @@ def gather(
         epoch__gte=max(from_epoch, experiment.trusted_from_epoch),
     )
     # Optimization: hours are read as text, and each of the few there are turned into a moment once, not once a row.
-    read = counts.annotate(at=Cast("hour", TextField()))
-    rows = list(read.values_list("arm_id", "epoch", "at", "measure", "count", "value", "value_squares"))
-    seconds = {at: _seconds(at) for at in {row[2] for row in rows}}
-    strata = like.strata if like else sorted({(epoch, seconds[at]) for _, epoch, at, *_ in rows})
-    row_of = {stratum: row for row, stratum in enumerate(strata)}
+    counts = counts.annotate(at=Cast("hour", TextField()))
+    rows = counts.values_list("arm_id", "epoch", "at", "measure", "count")
+    arm_ids, epochs, ats, measures, numbers = list(zip(*rows, strict=True)) or [()] * 5
+    pairs = list(zip(epochs, ats, strict=True))
+    moments = {(epoch, at): (epoch, _seconds(at)) for epoch, at in set(pairs)}
+    strata = like.strata if like else sorted(set(moments.values()))
+    places = {stratum: row for row, stratum in enumerate(strata)}
+    # What was counted since `like` was read is in none of its strata.
+    row_of = {pair: places[stratum] for pair, stratum in moments.items() if stratum in places}
     column_of = {arm.pk: column for column, arm in enumerate(arms)}
-    shape = (len(strata), len(arms))
-    exposures, conversions, values, squares = np.zeros((4, *shape))
-    for arm_id, epoch, at, measure, number, value, square in rows:
-        if (stratum := (epoch, seconds[at])) not in row_of:
-            continue  # counted since `like` was read
-        cell = row_of[stratum], column_of[arm_id]
-        if measure == EXPOSURES:
-            exposures[cell] = number
-        else:
-            conversions[cell], values[cell], squares[cell] = number, value, square
+    exposures, conversions, values, squares = np.zeros((4, len(strata), len(arms)))
+    # Optimization: column by column, because a loop over hundreds of thousands of rows takes as long as reading them.
+    down = np.array([row_of.get(pair, -1) for pair in pairs], dtype=np.intp)
+    across = np.array([column_of[arm_id] for arm_id in arm_ids], dtype=np.intp)
+    counted = np.array(numbers, dtype=np.float64)
+    is_exposure = np.array([measure == EXPOSURES for measure in measures], dtype=bool)
+    for filled, which in ((exposures, is_exposure), (conversions, ~is_exposure)):
+        kept = which & (down >= 0)
+        filled[down[kept], across[kept]] = counted[kept]
+    # Few goals carry values: read apart, they cost those without none.
+    valued = counts.exclude(value=0.0, value_squares=0.0).values_list("arm_id", "epoch", "at", "value", "value_squares")
+    for arm_id, epoch, at, value, square in valued:
+        if (epoch, at) in row_of:
+            cell = row_of[epoch, at], column_of[arm_id]
+            values[cell], squares[cell] = value, square
     return Evidence(
         arms=arms,
         strata=strata,
@@ -126,6 +136,12 @@ def split(known: Evidence) -> inference.SampleRatio | None:
 
 
 def _shares(experiment: Experiment, arms: Sequence[Arm], strata: Sequence[tuple[int, int]]) -> Floats:
-    in_force = dict(experiment.allocations.values_list("epoch", "shares"))
-    rows = [[in_force.get(epoch, {}).get(arm.key, 0.0) for arm in arms] for epoch, _ in strata]
+    # Optimization: read as text for the quicker of two parsers, and each epoch once, not once an hour.
+    texts = experiment.allocations.annotate(text=Cast("shares", TextField())).values_list("epoch", "text")
+    keys, nobody = [arm.key for arm in arms], [0.0] * len(arms)
+    in_force = {}
+    for epoch, text in texts:
+        held = from_json(text)
+        in_force[epoch] = [held.get(key, 0.0) for key in keys]
+    rows = [in_force.get(epoch, nobody) for epoch, _ in strata]
     return np.array(rows, dtype=np.float64).reshape(len(strata), len(arms))

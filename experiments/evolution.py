@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ from django.utils import timezone
 
 from experiments import belief, deployment, evidence, evolving, lifecycle, pedigree, roster, walls
 from experiments.belief import Belief
-from experiments.credit import OperatorCredit
 from experiments.evolving import Course, Plan
 from experiments.models import Arm, Evolution, EvolutionStep, Experiment
 from experiments.rehearsal import page_checks
@@ -160,13 +159,8 @@ class _Look:
         days = max((self.now - started) / timedelta(days=1), 1 / 24)
         per_day = visitors * self.experiment.traffic_share if visitors else shown / days
         ahead = max(self.experiment.planned_days - days, LEAST_DAYS_AHEAD)
-        posterior, live = self.believed.posterior, self.believed.live
-        lifts, best = posterior.mean[live], self.believed.standing.probability_best[live]
-        return Course(
-            visitors_left=per_day * ahead,
-            rate=posterior.base * float(np.exp(lifts.max())),
-            behind=float(lifts.max() - best @ lifts),
-        )
+        best = self.believed.standing.probability_best
+        return evolving.course_of(self.believed.posterior, best, self.believed.live, per_day * ahead)
 
     @cached_property
     def bred(self) -> list[Breeding]:
@@ -230,13 +224,28 @@ class _Look:
             return Answer(reason="children are being written.")
         if any(not self._is_looked_at(one) for one in self._unsettled()):
             return Answer(reason="children are being looked at in a browser.")
-        waiting = children_to_look_at(self.experiment)
-        if waiting and (not self.walls.is_autopilot or waiting >= MOST_TO_LOOK_AT):
-            return Answer(reason=f"{waiting} {'child waits' if waiting == 1 else 'children wait'} for your approval.")
+        if answer := self._approval():
+            return answer
         entering = self.experiment.arms.filter(
             status=Arm.Status.WAITING, variant__generation__breeding__isnull=False
         ).exists()
         return Answer(reason="approved children are about to go live.") if entering else self._barren()
+
+    def _approval(self) -> Answer | None:
+        """Tell whether people have to look at children before more are bred."""
+        waiting = children_to_look_at(self.experiment)
+        if not waiting or (self.walls.is_autopilot and not self._asks_four_eyes and waiting < MOST_TO_LOOK_AT):
+            return None
+        count = f"{waiting} {'child waits' if waiting == 1 else 'children wait'}"
+        if self.walls.is_autopilot and self._asks_four_eyes:
+            return Answer(
+                reason=f"{count} for an approver: this brand asks for four eyes, so autopilot approves nothing."
+            )
+        return Answer(reason=f"{count} for your approval.")
+
+    @property
+    def _asks_four_eyes(self) -> bool:
+        return self.experiment.nursery.brief.brand.asks_four_eyes
 
     def _barren(self) -> Answer | None:
         """Tell whether the last rounds brought nothing: a writer that is down is not asked again and again."""
@@ -244,14 +253,18 @@ class _Look:
         for one in self.bred:
             by_round.setdefault(one.round, []).append(one.generation)
         rounds = [by_round[number] for number in sorted(by_round, reverse=True)]
-        barren = list(takewhile(lambda made: not any(one.accepted or one.blocked for one in made), rounds))
+        barren = list(takewhile(lambda made: not any(map(self._brought, made)), rounds))
         if not barren:
             return None
-        told = barren[0][-1].message
+        told = barren[0][-1].message or "A gate stopped what was made."
         if len(barren) >= MOST_BARREN_ROUNDS:
             return Answer(reason=f"{len(barren)} rounds in a row brought no child. {told}", is_final=True)
         again = max(one.created_at for one in barren[0]) + REST_AFTER_BARREN_ROUND
         return Answer(reason=f"the last round brought no child. {told}") if self.now < again else None
+
+    def _brought(self, made: Generation) -> bool:
+        """Tell whether a generation brought a page that may yet go live: a person may mend one that a gate stopped."""
+        return bool(made.accepted or (made.blocked and not self.walls.is_autopilot))
 
     def _week(self) -> Answer | None:
         began = walls.rounds_in_week(self.experiment, self.now)
@@ -293,12 +306,15 @@ class _Look:
         with transaction.atomic():
             _check_hold(self.experiment, self.now)
             approved = [variant for one in done for variant in self._approved(one)]
+            stopped = [variant for one in done for variant in self._rejected(one)]
             Breeding.objects.filter(pk__in=[one.pk for one in done]).update(settled_at=self.now)
             new = roster.enrol(self.experiment) if approved else []
             if new:
                 deployment.request(self.experiment, reason="a child was approved by autopilot")
             for variant in approved:
                 _tell(self.experiment, Kind.APPROVED, f"“{variant.name}” passed every gate and goes live.")
+            for variant in stopped:
+                _tell(self.experiment, Kind.RETIRED, f"“{variant.name}” goes nowhere: {_stopped_by(variant)}")
 
     def _unsettled(self) -> list[Breeding]:
         return [one for one in self.bred if one.settled_at is None and one.generation.is_over]
@@ -317,37 +333,56 @@ class _Look:
             if approved_by_autopilot(variant):
                 yield variant
 
+    def _rejected(self, one: Breeding) -> Iterator[Variant]:
+        """Take out what a gate stops: nobody waits for it where nobody has to look, and drafts would only pile up."""
+        if not self.walls.is_autopilot:
+            return
+        for variant in one.generation.variants.filter(status=Variant.Status.DRAFT):
+            if any(found["blocks"] for found in variant.findings):
+                yield review.reject(variant, by=None)
+
     # The round
 
     def _breed(self) -> Answer | None:
-        number, leaving = self._room()
-        credits_ = pedigree.operator_credits(self.believed, self.bred, self._allowed())
-        if not any(one.pays for one in evolving.prospects(credits_, self.course)):
+        state = self._state()
+        if not state.pays:
             told = "nothing is left to gain: no kind of child is expected to earn more than it costs to try."
-            return Answer(reason=told, is_final=True, numbers=_worth(credits_, self.course))
-        if not number:
-            return Answer(reason="the traffic affords no more pages at once, and none can be spared yet.")
-        staying = [place for place in self.believed.live if place not in {gone.place for gone in leaving}]
+            return Answer(reason=told, is_final=True, numbers=_worth(state))
+        found = evolving.decided(state)
         generator = np.random.default_rng([self.experiment.pk, self.round + 1])
-        # Some plans lead to pages that were tried, or into a wall: the next ones take their place.
-        plans = evolving.plans(
-            self.believed.posterior, self.held, staying, credits_, self.course, number=2 * number, generator=generator
-        )
         nest = self._nest(generator)
         with transaction.atomic():
             _check_hold(self.experiment, self.now)
-            made = list(islice((order for plan in plans if (order := nest.made(plan))), number))
+            made = evolving.brood(state, found, nest.made, generator)
+            self._retire(found.leaving)
             if made:
-                self._retire(leaving)
                 self._write_down(made)
         lifecycle.publish_or_leave_to_timetable(self.experiment)
+        if not found.number:
+            return Answer(reason=_no_room(state))
         return None if made else Answer(reason="every child that could be made now was tried before.")
+
+    def _state(self) -> evolving.State:
+        """Say what a round is decided by: the study fills in the same."""
+        known = self.believed.known
+        return evolving.State(
+            posterior=self.believed.posterior,
+            held=self.held,
+            best=self.believed.standing.probability_best,
+            exposures=known.total_exposures,
+            live=self.believed.live,
+            bred=pedigree.bred_places(self.believed, self.bred),
+            control=known.control,
+            credits=pedigree.operator_credits(self.believed, self.bred, pedigree.open_operators(self.experiment)),
+            course=self.course,
+            entering=self.experiment.arms.filter(status=Arm.Status.WAITING).count(),
+        )
 
     def _nest(self, generator: np.random.Generator) -> "_Nest":
         variants = list(self.experiment.nursery.variants.all())
         angles = Counter(variant.typed.angle for variant in variants)
         tried = {children.genome(variant.typed) for variant in variants}
-        slots, open_directions = self.walls.genes, self.directions()
+        slots, open_directions = self.walls.genes, pedigree.open_directions(self.experiment, self.walls)
         allowed = frozenset(direction.angle for direction in open_directions)
         return _Nest(
             look=self,
@@ -361,35 +396,6 @@ class _Look:
             known=pedigree.known_genes(self.believed, self.held),
             directions=open_directions,
         )
-
-    def _allowed(self) -> list[Operator]:
-        """Return the ways to breed that the walls leave open."""
-        slots = self.walls.genes
-        found = [Operator.CROSSOVER, Operator.MUTATION] if slots is None or slots else []
-        is_open = slots is None or {"angle", "headline"}.issubset(slots)
-        return [*found, Operator.FRESH] if is_open and self.directions() else found
-
-    def directions(self) -> list[Direction]:
-        """Return the directions that fresh ideas may take."""
-        there = self.experiment.nursery.directions.filter(is_struck=False)
-        return list(there if self.walls.directions is None else there.filter(pk__in=self.walls.directions))
-
-    def _room(self) -> tuple[int, list[evolving.Retirement]]:
-        """Return how many children there is room for, and who leaves to make some of it."""
-        most = evolving.affordable_live(self.course.visitors_left)
-        wanted = evolving.newborns_due(most)
-        entering = self.experiment.arms.filter(status=Arm.Status.WAITING).count()
-        free = max(0, most - len(self.believed.live) - entering)
-        best, known = self.believed.standing.probability_best, self.believed.known
-        leaving = evolving.retiring(
-            self.believed.posterior,
-            best,
-            known.total_exposures,
-            self.believed.live,
-            control=known.control,
-            room_needed=max(0, wanted - free),
-        )
-        return min(wanted, free + len(leaving)), leaving
 
     def _retire_broken(self) -> None:
         """Take pages out at once that a browser found broken after they went live."""
@@ -548,8 +554,19 @@ def approved_by_autopilot(variant: Variant) -> bool:
     return True
 
 
-def _worth(credits_: dict[Operator, OperatorCredit], course: Course) -> dict[str, Any]:
-    return {one.operator.value: {"gain": one.gain, "cost": one.cost} for one in evolving.prospects(credits_, course)}
+def _stopped_by(variant: Variant) -> str:
+    return next(str(found["reason"]) for found in variant.findings if found["blocks"])
+
+
+def _worth(state: evolving.State) -> dict[str, Any]:
+    worth = evolving.prospects(state.credits, state.course)
+    return {one.operator.value: {"gain": one.gain, "cost": one.cost} for one in worth}
+
+
+def _no_room(state: evolving.State) -> str:
+    if evolving.is_trusted(state.credits.values()):
+        return "the traffic affords no more pages at once, and none can be spared yet."
+    return "the children that are live are to show first that breeding does no harm."
 
 
 def _check_hold(experiment: Experiment, now: datetime) -> None:

@@ -5,8 +5,9 @@ alike. Arms are named by their place in the arrays. What is decided is done by e
 so, with figures, is in docs/decisions/0015-evolution-policy.md and docs/evolution.md.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -19,11 +20,15 @@ from variants.breeding import Operator
 
 # Nothing is decided about an arm that fewer visitors have seen.
 FEWEST_EXPOSURES: Final = 150.0
+# Until so many have seen it an arm is held to the largest share of an unproven one: 30 conversions at 3%, not five.
+PROVEN_BY: Final = 1_000.0
 # An arm cannot win any more when it is this much less likely to be best than an equal one would be.
 HOPELESS: Final = 0.2
 # Chance of being worse than the control from which on an arm is not worth a visitor.
 SURELY_WORSE: Final = 0.99
 FEWEST_LIVE: Final = 3
+MOST_LIVE: Final = 200  # however many visitors come: screens and reviews are quick up to 500 arms
+MOST_CHILDREN: Final = 24  # of a generation: each is written, looked at in a browser and perhaps read by a person
 VISITORS_PER_LIVE_ARM: Final = 4_000.0  # of those still to come
 NEW_PART: Final = 0.25  # of the arms that may be live, for the newborns of a generation
 LITTER: Final = 64  # crossovers of a pair, of which the draw takes one
@@ -101,7 +106,7 @@ def affordable_live(visitors_left: float) -> int:
     More than visitors can tell apart one by one (experiments.affordable): bred arms share genes, and it is genes that
     are learnt of.
     """
-    return max(FEWEST_LIVE, int(visitors_left / VISITORS_PER_LIVE_ARM))
+    return min(MOST_LIVE, max(FEWEST_LIVE, int(visitors_left / VISITORS_PER_LIVE_ARM)))
 
 
 def newborns_due(room: int, *, is_trusted: bool = True, bred_live: int = 0) -> int:
@@ -109,7 +114,7 @@ def newborns_due(room: int, *, is_trusted: bool = True, bred_live: int = 0) -> i
 
     Until breeding is trusted a few children are tried at a time: a few that are seen often tell more than many.
     """
-    many = max(1, int(room * NEW_PART))
+    many = min(MOST_CHILDREN, max(1, int(room * NEW_PART)))
     return many if is_trusted else max(0, min(many, FEW_CHILDREN - bred_live))
 
 
@@ -138,7 +143,7 @@ def capped(shares: Floats, exposures: Floats, *, control: int, most: float) -> F
 
     If all arms are unproven nobody is cut: there is nobody to give to.
     """
-    unproven = exposures < FEWEST_EXPOSURES
+    unproven = exposures < PROVEN_BY
     unproven[control] = False
     over = np.where(unproven, np.maximum(shares - most, 0.0), 0.0)
     proven = np.where(unproven, 0.0, shares)
@@ -161,6 +166,15 @@ def on_probation(shares: Floats, bred: NDArray[np.bool_], credits_: Iterable[Ope
         return shares
     scaled: Floats = np.where(bred, shares * (most / total), shares * ((1 - most) / (1 - total)))
     return scaled
+
+
+def inherited(parents: Sequence[Sequence[int]], exposures: Floats) -> list[list[int]]:
+    """Name the parents that arms are still believed to be like: those of an arm that few have seen.
+
+    From then on its own visitors and its genes speak. Otherwise eighty children of one parent, each by a weak prior,
+    would together hold each other where the parent is, right or wrong.
+    """
+    return [list(of) if shown < FEWEST_EXPOSURES else [] for of, shown in zip(parents, exposures, strict=True)]
 
 
 # --- What a child is worth ---------------------------------------------------------------------------------------
@@ -204,12 +218,14 @@ def _prospect(operator: Operator, mean: float, spread: float, course: Course) ->
     is normal with a smaller spread, and what counts is the part above nothing (the knowledge gradient).
     Cost: until it leaves it is shown to LOST_ON visitors, who convert the less the worse it is; and its price.
     """
-    judged = min(JUDGED_BY, course.visitors_left / 2)
+    if course.visitors_left < FEWEST_LIVE * JUDGED_BY:
+        return Prospect(operator=operator, gain=0.0, cost=0.0)  # the end comes before anybody knows what it is worth
+    judged = JUDGED_BY
     noise = 1 / max(judged * course.rate, 1e-9)
     seen_spread = spread**2 / np.sqrt(spread**2 + noise)
-    gain = _part_above(mean, seen_spread) * course.rate * max(course.visitors_left - judged, 0.0)
+    gain = _part_above(mean, seen_spread) * course.rate * (course.visitors_left - judged)
     money = course.dollars_per_child / course.value_of_conversion if course.value_of_conversion else 0.0
-    cost = _part_above(-mean, spread) * course.rate * min(LOST_ON, course.visitors_left) + money
+    cost = _part_above(-mean, spread) * course.rate * LOST_ON + money
     return Prospect(operator=operator, gain=float(gain), cost=float(cost))
 
 
@@ -217,6 +233,62 @@ def _part_above(mean: float, deviation: float) -> float:
     """Give E max(0, x) for x normal."""
     z = mean / deviation
     return float(deviation * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) + mean * special.ndtr(z))
+
+
+# --- A round -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """All that a round is decided by. Product and study fill it, so that what is measured is what runs."""
+
+    posterior: pooling.Posterior
+    held: Sequence[Genes]
+    best: Floats  # probability best, by place; nothing for who is not live
+    exposures: Floats
+    live: Sequence[int]
+    bred: Collection[int]  # the places that were bred
+    control: int
+    credits: Mapping[Operator, OperatorCredit]
+    course: Course
+    entering: int = 0  # arms on their way to being live
+
+    @property
+    def pays(self) -> bool:
+        """Whether one more child is expected to earn more than it costs."""
+        return any(one.pays for one in prospects(self.credits, self.course))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """Who makes room, and how many children there is room for."""
+
+    leaving: list[Retirement]
+    staying: list[int]
+    number: int
+
+
+def decided(state: State) -> Round:
+    """Decide a round of breeding that pays and is due."""
+    room = affordable_live(state.course.visitors_left)
+    bred_live = sum(place in state.bred for place in state.live)
+    wanted = newborns_due(room, is_trusted=is_trusted(state.credits.values()), bred_live=bred_live)
+    needed = max(0, len(state.live) + state.entering + wanted - room)
+    leaving = retiring(
+        state.posterior, state.best, state.exposures, state.live, control=state.control, room_needed=needed
+    )
+    gone = {one.place for one in leaving}
+    staying = [place for place in state.live if place not in gone]
+    number = max(0, min(wanted, room - len(staying) - state.entering))
+    return Round(leaving=leaving, staying=staying, number=number)
+
+
+def course_of(posterior: pooling.Posterior, best: Floats, live: Sequence[int], visitors_left: float) -> Course:
+    """Say what lies ahead of the live arms, `best` being their probability best by place."""
+    lifts = posterior.mean[list(live)]
+    top = float(lifts.max())
+    behind = top - float(best[list(live)] @ lifts)
+    return Course(visitors_left=visitors_left, rate=posterior.base * float(np.exp(top)), behind=behind)
 
 
 # --- Who breeds --------------------------------------------------------------------------------------------------
@@ -270,32 +342,34 @@ class Plan:
     draw: Draw  # which of a litter is kept, which slot is changed
 
 
-def plans(
-    posterior: pooling.Posterior,
-    held: Sequence[Genes],
-    live: Sequence[int],
-    credits_: Mapping[Operator, OperatorCredit],
-    course: Course,
-    *,
-    number: int,
-    generator: np.random.Generator,
-) -> list[Plan]:
-    """Plan `number` children; none if no operator pays.
+def brood[T](state: State, found: Round, make: Callable[[Plan], T | None], generator: np.random.Generator) -> list[T]:
+    """Make a round's children. Some plans lead to a page that was tried, or nowhere: others take their place."""
+    planned = plans(state, found.staying, number=2 * found.number, generator=generator)
+    # Pages too much alike to be crossed, say, would else be crossed in vain for ever: each kind gets a turn.
+    alone = (replace(state, credits={operator: known}) for operator, known in state.credits.items())
+    others = (plan for each in alone for plan in plans(each, found.staying, number=1, generator=generator))
+    made = list(islice((child for plan in planned if (child := make(plan)) is not None), found.number))
+    return made or list(islice((child for plan in others if (child := make(plan)) is not None), found.number))
+
+
+def plans(state: State, live: Sequence[int], *, number: int, generator: np.random.Generator) -> list[Plan]:
+    """Plan `number` children of the `live` arms that stay; none if no operator pays.
 
     Each has a draw of its own: parents are the best survivors of that draw and of another, so that an arm breeds as
     often as it is likely to be best, not as often as it was lucky.
     """
+    credits_, course, held = state.credits, state.course, state.held
     paying = {one.operator for one in prospects(credits_, course) if one.pays}
-    known = credit.effects(posterior, held)
+    known = credit.effects(state.posterior, held)
     found = []
     for _ in range(number if paying else 0):
         operator = _operator({one: credits_[one] for one in credits_ if one in paying}, course, generator)
-        drawn = draw(posterior, known, held[0], generator)
+        drawn = draw(state.posterior, known, held[0], generator)
         first = _best(drawn, live)
         against: tuple[int, ...] = (first,)
         if operator is Operator.CROSSOVER:
             others = [place for place in live if place != first]
-            against = (first, _best(draw(posterior, known, held[0], generator), others))
+            against = (first, _best(draw(state.posterior, known, held[0], generator), others))
         found.append(Plan(operator=operator, against=against, draw=drawn))
     return found
 

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments import credit
+from experiments import credit, walls
 from experiments.belief import Belief
 from experiments.credit import Birth, Likelihood, OperatorCredit
 from experiments.models import Experiment
+from experiments.walls import Walls
 from variants import breeding
 from variants.breeding import Operator
-from variants.models import Breeding
+from variants.models import Breeding, Direction
 
 
 def bred_for(experiment: Experiment) -> Sequence[Breeding]:
@@ -38,6 +39,28 @@ def births(believed: Belief, bred: Sequence[Breeding]) -> list[Birth]:
     return found
 
 
+def bred_places(believed: Belief, bred: Sequence[Breeding]) -> frozenset[int]:
+    """Return the places of the arms that were bred."""
+    of_rounds = {one.generation_id for one in bred}
+    arms = believed.known.arms
+    return frozenset(place for place, arm in enumerate(arms) if arm.variant.generation_id in of_rounds)
+
+
+def open_directions(experiment: Experiment, within: Walls) -> list[Direction]:
+    """Return the directions that fresh ideas may take."""
+    there = experiment.nursery.directions.filter(is_struck=False)
+    return list(there if within.directions is None else there.filter(pk__in=within.directions))
+
+
+def open_operators(experiment: Experiment) -> list[Operator]:
+    """Return the ways to breed that the walls leave open."""
+    within = walls.of(experiment)
+    slots = within.genes
+    found = [Operator.CROSSOVER, Operator.MUTATION] if slots is None or slots else []
+    is_open = slots is None or {"angle", "headline"}.issubset(slots)
+    return [*found, Operator.FRESH] if is_open and open_directions(experiment, within) else found
+
+
 def seen(believed: Belief) -> Likelihood:
     """Return what was counted, free of any prior."""
     return credit.likelihood(believed.posterior, believed.matured, believed.effective.conversions)
@@ -47,8 +70,8 @@ def operator_credits(
     believed: Belief, bred: Sequence[Breeding], wanted: Sequence[Operator] = ()
 ) -> dict[Operator, OperatorCredit]:
     """Return what the children of each operator were worth, and what is expected of those wanted that have none yet."""
-    of_rounds = {one.generation_id for one in bred}
-    founders = [place for place, arm in enumerate(believed.known.arms) if arm.variant.generation_id not in of_rounds]
+    children = bred_places(believed, bred)
+    founders = [place for place in range(len(believed.known.arms)) if place not in children]
     fresh = credit.expected_of_fresh(believed.posterior, founders, believed.live) if founders else 0.0
     return credit.operators(seen(believed), births(believed, bred), wanted=wanted, fresh=fresh)
 

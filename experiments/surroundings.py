@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from experiments import deeds
 from experiments.models import Blob, Experiment
 from experiments.splitter import stores
-from variants.brief import BriefSpec
+from variants.brief import BriefSpec, FormField
 from variants.models import Brand, Image
 
 
@@ -88,7 +88,12 @@ def differences(experiment: Experiment) -> list[str]:
         before, now = agreed(experiment), of_now(experiment)
     except ValidationError:
         return ["The brief has a fault: open and save it."]
-    return deeds.changes(_said(before), _said(now)) + _replaced(before.brand, now.brand)
+    return told(before, now)
+
+
+def told(before: Surroundings, now: Surroundings) -> list[str]:
+    """Say in words what visitors would see differently."""
+    return deeds.every_change(_said(before), _said(now)) + _replaced(before.brand, now.brand)
 
 
 def picture_bytes(hashes: Iterable[str]) -> dict[str, stores.Blob]:
@@ -123,6 +128,11 @@ def _replaced(before: Look, now: Look) -> list[str]:
     return [f"Picture “{name}”: another file" for name in changed]
 
 
+def _field_said(field: FormField) -> str:
+    more = [*field.options, *([] if field.is_required else ["may stay empty"])]
+    return f"{field.label} ({', '.join([field.kind, *more])})"
+
+
 def _said(surroundings: Surroundings) -> dict[str, Any]:
     """Return what visitors can tell apart, under the names people know it by."""
     brief, brand = surroundings.brief, surroundings.brand
@@ -131,9 +141,7 @@ def _said(surroundings: Surroundings) -> dict[str, Any]:
         "What visitors are asked to do": "fill in a form" if brief.call_to_action.kind == "form" else "follow a link",
         "Link of the button": brief.call_to_action.url,
         "Second link": f"{second.label}: {second.url}" if second else None,
-        "Fields of the form": "; ".join(
-            f"{field.label}{'' if field.is_required else ' (may stay empty)'}" for field in brief.form_fields
-        ),
+        "Fields of the form": "; ".join(map(_field_said, brief.form_fields)),
         "Thank-you text": brief.thank_you,
         "Language": brief.language,
         "Brand": brand.name,

@@ -91,7 +91,7 @@ NOT_MODIFIED = 304
 
 
 def _page(request: HttpRequest, experiment: Experiment, *, token: str = "") -> HttpResponse:
-    shown = page_of(build(experiment), _pictures(experiment, token))
+    shown = page_of(build(experiment), _pictures(experiment, token), is_whole="all" in request.GET)
     return render(request, "reports/report.html", {"page": shown, "is_shared": bool(token)})
 
 

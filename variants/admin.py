@@ -12,16 +12,16 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin, StackedInline
+from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.widgets import (
     UnfoldAdminColorInputWidget,
     UnfoldAdminFileFieldWidget,
     UnfoldAdminTextareaWidget,
 )
 
-from variants.console.brief_form import BriefForm
+from variants.console.brief_form import WAITS, BriefForm
 from variants.console.pictures import MOST_BYTES, BadPicture, Picture, read_picture
-from variants.models import Brand, Brief, Image
+from variants.models import Brand, Brief, Image, Lesson
 
 
 class ImageForm(forms.ModelForm[Image]):
@@ -80,12 +80,33 @@ class ImageInline(StackedInline):  # type: ignore[misc]  # unfold publishes no t
         )
 
 
+class LessonInline(TabularInline):  # type: ignore[misc]  # unfold publishes no types
+    """What experiments taught: the writer of the brand's next pages is told of it."""
+
+    model = Lesson
+    extra = 0
+    fields = ("text", "source", "is_used")
+    readonly_fields = ("source",)
+    verbose_name = "lesson"
+    verbose_name_plural = "Lessons: what the writer of new pages is told"
+
+    # Who may change a brand may change what its writer is told.
+    def has_view_permission(self, request: HttpRequest, obj: Brand | None = None) -> bool:
+        return request.user.has_perm("variants.view_brand")
+
+    def has_add_permission(self, request: HttpRequest, obj: Brand | None = None) -> bool:
+        return request.user.has_perm("variants.change_brand")
+
+    has_change_permission = has_add_permission
+    has_delete_permission = has_add_permission
+
+
 @admin.register(Brand)
 class BrandAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no types
     list_display = ("name", "voice", "colours")
     actions = None
     search_fields = ("name",)
-    inlines = (ImageInline,)
+    inlines = (ImageInline, LessonInline)
     fieldsets = (
         (None, {"fields": ("name", "voice")}),
         ("Look", {"fields": ("primary_colour", "accent_colour", "logo")}),
@@ -124,6 +145,10 @@ class BrandAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no types
             for part in ("can_add_related", "can_change_related", "can_delete_related", "can_view_related"):
                 setattr(logo.widget, part, False)
         return form
+
+    def response_change(self, request: HttpRequest, obj: Brand) -> HttpResponse:
+        messages.info(request, WAITS)
+        return cast("HttpResponse", super().response_change(request, obj))
 
     def get_urls(self) -> list[URLPattern]:
         shown = path("pictures/<int:pk>/", self.admin_site.admin_view(self.picture), name="variants_brand_picture")
@@ -179,6 +204,10 @@ class BriefAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no types
         if db_field.name in {"product", "audience", "offer", "thank_you"}:
             kwargs["widget"] = UnfoldAdminTextareaWidget({"rows": 3})
         return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def response_change(self, request: HttpRequest, obj: Brief) -> HttpResponse:
+        messages.info(request, WAITS)
+        return cast("HttpResponse", super().response_change(request, obj))
 
     def save_model(self, request: HttpRequest, obj: Brief, form: BriefForm, change: bool) -> None:  # noqa: FBT001
         if form.spec is not None:

@@ -5,7 +5,7 @@ business, how a section looks the renderer's. A slot that may vary is a gene; `g
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -198,6 +198,21 @@ def genes(content: PageContent) -> dict[str, str]:
         "offer": hero.subheadline,
         "call_to_action": hero.call_to_action,
         "order": " ".join(section.kind for section in content.sections),
+        "layout": theme.layout,
+        "palette": theme.palette,
+        "typography": theme.typography,
+    }
+
+
+def stored_genes(content: Mapping[str, Any]) -> dict[str, str]:
+    """Return the same of a page as it is stored: of hundreds of pages, checking each anew takes most of the time."""
+    hero, theme = content["sections"][0], Theme.model_validate(content.get("theme", {}))
+    return {
+        "angle": content["angle"],
+        "headline": hero["headline"],
+        "offer": hero["subheadline"],
+        "call_to_action": hero["call_to_action"],
+        "order": " ".join(section["kind"] for section in content["sections"]),
         "layout": theme.layout,
         "palette": theme.palette,
         "typography": theme.typography,

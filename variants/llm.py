@@ -28,7 +28,7 @@ from pydantic import BaseModel, ValidationError
 from variants.bounded import Bounds, OutOfTime, TooLarge, bounded, trusted
 from variants.content import PageContent
 from variants.directions import DirectionSpec, Plan
-from variants.offline import MODEL_NAME, compose, propose
+from variants.offline import MODEL_NAME, compose, propose, with_another_button
 from variants.offline_patches import reword
 from variants.patches import PatchContent
 from variants.prompts import Fault, PlanRequest, Request, WriteRequest, schema_message
@@ -129,7 +129,12 @@ class OfflineWriter:
 def composed(request: WriteRequest) -> PageContent | PatchContent:
     """Return what the offline twin writes."""
     if request.original is None:
-        return compose(request.brief, request.turn, brand=request.brand, images=request.images)
+        page = compose(request.brief, request.turn, brand=request.brand, images=request.images)
+        child = request.child
+        if child is None or child.slot != "call_to_action" or child.parent is None:
+            return page
+        held = PageContent.model_validate(child.parent).hero.call_to_action
+        return with_another_button(page, request.brief, request.turn, held)
     return reword(request.original, request.brief, request.turn, brand=request.brand)
 
 

@@ -9,7 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from variants.brief import BriefSpec
-from variants.content import PageContent, genes
+from variants.content import PageContent, stored_genes
 from variants.directions import DirectionSpec
 from variants.patches import PatchContent, genes_of, is_patch
 
@@ -429,7 +429,7 @@ class Variant(models.Model):
     @property
     def genes(self) -> dict[str, str]:
         patch = self.patch
-        return genes(self.page) if patch is None else genes_of(patch)
+        return stored_genes(self.content) if patch is None else genes_of(patch)
 
 
 class PageCheck(models.Model):

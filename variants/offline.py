@@ -87,6 +87,8 @@ MODEL_NAME = "offline twin"
 HEADLINE, SUBHEADLINE, TITLE, TEXT, LABEL = 90, 240, 60, 240, 90
 QUESTION, ANSWER, BROWSER_TITLE, DESCRIPTION, EYEBROW, NOTE, FORM_NOTE = 140, 600, 70, 160, 60, 120, 160
 PART = 240  # of a direction
+BUTTON = 40
+BUTTON_FORMS = ("{label} now", "Yes, {inside}", "{label} here")
 FEWEST_BENEFITS, MOST_BENEFITS, MOST_FIGURES = 2, 6, 4
 CASE_SIZES = (1, 2, 3)  # facts on a page
 FEWEST_QUESTIONS = 2
@@ -232,6 +234,17 @@ def _browser_title(material: Material, headline: str) -> str:
     both = [] if product.casefold() in headline.casefold() else [f"{without_stop(headline)} | {product}"]
     options = [*both, without_stop(headline), *own, product]
     return next(option for option in options if len(option) <= BROWSER_TITLE)
+
+
+def with_another_button(content: PageContent, brief: BriefSpec, turn: Turn, held: str) -> PageContent:
+    """Let the button say something else than `held`: the brief's words, or these a little livelier."""
+    label = brief.call_to_action.label
+    options = [label, *(form.format(label=label, inside=lower_first(label)) for form in BUTTON_FORMS)]
+    fitting = [one for one in options if one != held and len(one) <= BUTTON and not _is_forbidden(one, brief)]
+    if not fitting or not speaks(brief.language):
+        return content
+    hero = content.hero.model_copy(update={"call_to_action": fitting[turn.round % len(fitting)]})
+    return content.model_copy(update={"sections": [hero, *content.sections[1:]]})
 
 
 def stable_hash(text: str) -> int:

@@ -13,6 +13,8 @@ from experiments.console.previews import LIFE, preview_url
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
 
 ARMS_PER_PAGE: Final = 20
+# Of 500 arms, what pages say would be most of the work.
+OF_ROWS: Final = ("key", "status", "experiment", "variant__name", "variant__is_control", "successor__name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +44,9 @@ def arms(experiment: Experiment, number: str | None) -> dict[str, Any]:
         return {"arms": None}
     allocation = experiment.allocations.last()
     shares = allocation.shares if allocation else {}
-    shown = experiment.arms.filter(status__in=[Arm.Status.LIVE, Arm.Status.WAITING]).select_related("successor")
+    shown = experiment.arms.filter(status__in=[Arm.Status.LIVE, Arm.Status.WAITING])
     found = sorted(
-        shown.select_related("variant").defer("variant__content", "variant__findings", "variant__traces"),
+        shown.select_related("variant", "successor").only(*OF_ROWS),
         key=lambda arm: (arm.status != Arm.Status.LIVE, not arm.is_control, -shares.get(arm.key, 0.0), arm.pk),
     )
     page: Page[Arm] = Paginator(found, ARMS_PER_PAGE).get_page(number)

@@ -29,11 +29,13 @@ from experiments.console.overview import STATUS_WORDS
 from experiments.console.views import View, acts, frame, opens, record, user_of
 from experiments.duplication import duplicate, free_slug
 from experiments.models import Experiment
+from variants.console.brief_form import WAITS
 from variants.importing import CannotImport, read_page
 from variants.models import Brief, BriefDraft, Nursery
 from variants.page_import import PageNotFetched, fetch
 
 ADD: Final = "experiments.add_experiment"
+STAYS: Final = "What is written already stays as it is until it is reviewed."
 WRITE_BRIEF: Final = "variants.change_brief"
 OFFERED: Final = 50  # briefs and experiments to begin from: the newest
 LONGEST_NAME, LONGEST_TEXT = 120, 1_000
@@ -177,7 +179,7 @@ def brief_step(request: HttpRequest, experiment: Experiment) -> HttpResponse:
         form.saved(by=user_of(request))
         draft.delete()
         deeds.record(brief, user_of(request), "Changed in the first step of an experiment.")
-        messages.success(request, "The brief is saved. What is written already stays as it is until it is reviewed.")
+        messages.success(request, f"The brief is saved. {WAITS if experiment.started_at else STAYS}")
         return HttpResponseRedirect(steps.url_of(experiment.pk, steps.DIRECTIONS))
     context = {
         **frame(request, experiment),

@@ -184,6 +184,12 @@ class GoalForm(forms.ModelForm[Goal]):
 
 
 class GoalFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # generic only for the type checker
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        for field in form.fields.values():
+            # Heads of columns are for the eye alone: Unfold ties none of them to a field.
+            field.widget.attrs["aria-label"] = str(field.label or "")
+
     def clean(self) -> None:
         super().clean()
         kept = [form.cleaned_data for form in self.forms if form.is_valid() and form.cleaned_data]

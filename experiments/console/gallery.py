@@ -32,6 +32,8 @@ ARM_WORDS = {
 }  # fmt: skip
 
 
+# Of 500 variants, what pages say would be most of the work of putting them in order.
+OF_ORDER: Final = ("number", "status", "is_control", "arm__key", "arm__status")
 LEFT = frozenset({"retired", "paused"})  # of ARM_WORDS: gets no new visitors any more
 GROUPS = ("control", "live", "held", "to come", "rejected", "left")  # of the gallery, once the experiment runs
 
@@ -102,10 +104,7 @@ def in_order(experiment: Experiment, variants: QuerySet[Variant]) -> list[int]:
         probability = best.get(arm.key, 0.0) if arm else 0.0
         return _group(experiment, variant, arm), -probability, -reached / max(visitors, 1), variant.number
 
-    return [
-        variant.pk
-        for variant in sorted(variants.select_related("arm").defer("content", "findings", "traces"), key=place)
-    ]
+    return [variant.pk for variant in sorted(variants.select_related("arm").only(*OF_ORDER), key=place)]
 
 
 def _group(experiment: Experiment, variant: Variant, arm: Arm | None) -> int:
@@ -129,12 +128,13 @@ def _is_held(experiment: Experiment, arm: Arm) -> bool:
 
 def cards(experiment: Experiment, variants: QuerySet[Variant]) -> list[Card]:
     """Return the cards of some of an experiment's variants, in six queries however many they are."""
-    counts = _counts(experiment)
+    found = list(variants.select_related("arm"))
+    counts = _counts(experiment, of=[variant.arm.pk for variant in found if hasattr(variant, "arm")])
     allocation = experiment.allocations.last()
     # Shares tell about new visitors; while it is paused, and once it is over, they go by none.
     shares = allocation.shares if allocation and experiment.status == Experiment.Status.RUNNING else {}
     shown = seen_by_all(experiment) if experiment.status in OVER else None
-    made = [_card(experiment, variant, counts, shares, shown) for variant in variants.select_related("arm")]
+    made = [_card(experiment, variant, counts, shares, shown) for variant in found]
     wide, narrow = (thumbnail_urls([card.id for card in made], width) for width in (DESKTOP, PHONE))
     return [replace(card, picture=wide.get(card.id, ""), phone_picture=narrow.get(card.id, "")) for card in made]
 
@@ -203,14 +203,13 @@ def _headline(variant: Variant) -> str:
     return str(content["headline"] if is_patch(content) else content["sections"][0]["headline"])
 
 
-def _counts(experiment: Experiment) -> dict[tuple[int, bool], int]:
-    """Return how often each arm was seen (True) and reached the goal that decides (False)."""
-    deciding = experiment.goals.filter(is_primary=True).values_list("key", flat=True)
-    counted = (
-        EpochCount.objects.filter(arm__experiment=experiment, measure__in=[EXPOSURES, *deciding])
-        .values_list("arm_id", "measure")
-        .annotate(Sum("count"))
+def _counts(experiment: Experiment, *, of: Sequence[int] | None = None) -> dict[tuple[int, bool], int]:
+    """Return how often each arm, or each `of` some, was seen (True) and reached the goal that decides (False)."""
+    deciding = [goal.key for goal in experiment.goals.all() if goal.is_primary]
+    whose = (
+        EpochCount.objects.filter(arm__experiment=experiment) if of is None else EpochCount.objects.filter(arm__in=of)
     )
+    counted = whose.filter(measure__in=[EXPOSURES, *deciding]).values_list("arm_id", "measure").annotate(Sum("count"))
     return {(arm, measure == EXPOSURES): number for arm, measure, number in counted}
 
 

@@ -31,6 +31,9 @@ DENSITY_POINTS = 48
 DENSITY_REACH = 3.5  # standard deviations to either side: beyond, a mountain is flat
 LIFT_LIMITS = (-1.0, 2.0)  # of the axis; little data would stretch it until nothing else is seen
 HILL_HEIGHT = 26.0
+LIFT_NOTE = "The dot is the best guess, the bar the 95% interval. A bar that crosses 0 may be no difference at all."
+LIFT_NOTE_EARLY = "Each bar is the 95% interval. It is too early for a best guess: more visitors make the bars shorter."
+LINE_HEIGHT = 15.0  # of a name in two lines
 
 
 def rates(report: Report) -> Chart:
@@ -61,20 +64,20 @@ def lifts(report: Report) -> Chart:
     arms = [arm for arm in drawn_arms(report) if arm.lift is not None]
     arms.sort(key=lambda arm: arm.lift or 0.0, reverse=True)
     title = "Better or worse than today's page"
+    note = LIFT_NOTE_EARLY if report.is_early else LIFT_NOTE
     return Chart(
         key="lifts",
         title=title,
-        note="The dot is the best guess, the bar the 95% interval. A bar that crosses 0 may be no difference at all."
-        + left_out(report, arms),
+        note=note + left_out(report, arms),
         wide=_lifts_drawing(report, arms, WIDE, title),
         narrow=_lifts_drawing(report, arms, NARROW, title),
         head=["Page", "Lift", "95% interval", "Plain lift"],
         rows=[
             [
                 arm.name,
-                wording.lift(arm.lift, arm.lift_interval),
+                wording.UNKNOWN if report.is_early else wording.lift(arm.lift, arm.lift_interval),
                 wording.lift_interval(arm.lift_interval),
-                wording.lift(arm.lift_raw, arm.lift_interval),
+                wording.UNKNOWN if report.is_early else wording.lift(arm.lift_raw, arm.lift_interval),
             ]
             for arm in arms
         ],
@@ -121,8 +124,8 @@ def _lifts_drawing(report: Report, arms: Sequence[ArmReport], sheet: Sheet, titl
     bottom = TOP + sheet.row_height * len(arms)
     zero = axis.place(0.0)
     rows = [
-        _row_label(report, arm, sheet, TOP + sheet.row_height * place, wording.lift(arm.lift, arm.lift_interval))
-        + _whisker(arm, axis, TOP + sheet.row_height * (place + 1) - 13, kind_of(report, arm))
+        _row_label(report, arm, sheet, TOP + sheet.row_height * place, _lift_words(report, arm))
+        + _whisker(report, arm, axis, TOP + sheet.row_height * (place + 1) - 13)
         for place, arm in enumerate(arms)
     ]
     grid = _grid(axis, ticks(low, high, sheet.most_ticks), bottom, lift_tick)
@@ -131,8 +134,13 @@ def _lifts_drawing(report: Report, arms: Sequence[ArmReport], sheet: Sheet, titl
     return finished(f"lifts-{sheet.name}", sheet, bottom + AXIS_HEIGHT, title, described, grid, zero_line, *rows)
 
 
-def _whisker(arm: ArmReport, axis: Axis, y: float, kind: str) -> str:
+def _lift_words(report: Report, arm: ArmReport) -> str:
+    return "" if report.is_early else wording.lift(arm.lift, arm.lift_interval)
+
+
+def _whisker(report: Report, arm: ArmReport, axis: Axis, y: float) -> str:
     """Draw the interval and its middle; an arrowhead says that it goes on beyond the axis."""
+    kind = kind_of(report, arm)
     low, high = arm.lift_interval or (arm.lift or 0.0, arm.lift or 0.0)
     start, end = axis.held(low), axis.held(high)
     parts = [line((start, y), (end, y), f"interval {kind}")]
@@ -140,7 +148,8 @@ def _whisker(arm: ArmReport, axis: Axis, y: float, kind: str) -> str:
         parts.append(path([(start - 1, y), (start + 6, y - 4), (start + 6, y + 4)], f"arrow {kind}", closed=True))
     if high > axis.high:
         parts.append(path([(end + 1, y), (end - 6, y - 4), (end - 6, y + 4)], f"arrow {kind}", closed=True))
-    parts.append(tag("circle", cx=axis.held(arm.lift or 0.0), cy=y, r=4.5, class_=f"dot {kind}"))
+    if not report.is_early:
+        parts.append(tag("circle", cx=axis.held(arm.lift or 0.0), cy=y, r=4.5, class_=f"dot {kind}"))
     return "".join(parts)
 
 
@@ -160,10 +169,11 @@ def _row_label(report: Report, arm: ArmReport, sheet: Sheet, top: float, value: 
     kind = f"name {kind_of(report, arm)}"
     if sheet.label_width:
         y = top + sheet.row_height - 9
-        most = int(sheet.label_width / CHARACTER)
-        return words(wording.shortened(shown_name(arm), most), sheet.label_width, y, kind, "end") + words(
-            value, sheet.width - sheet.value_width + 4, y, "value"
-        )
+        lines = wording.in_lines(shown_name(arm), int(sheet.label_width / CHARACTER), 2)
+        first = y - LINE_HEIGHT * (len(lines) - 1) / 2
+        return "".join(
+            words(text, sheet.label_width, first + LINE_HEIGHT * place, kind, "end") for place, text in enumerate(lines)
+        ) + words(value, sheet.width - sheet.value_width + 4, y, "value")
     most = int((sheet.width - 70) / CHARACTER)
     return words(wording.shortened(shown_name(arm), most), 4, top + 17, kind) + words(
         value, sheet.width - 4, top + 17, "value", "end"

@@ -1,7 +1,7 @@
 """Turn a lineage into what the report's page shows of it: the drawing, its key, the table and the credit, in words."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from experiments.reporting import tree, wording
 from experiments.reporting.bars import effect_bar
@@ -11,6 +11,9 @@ from variants.content import SLOT_WORDS
 
 MOST_GENES = 12
 LONGEST_OPTION = 80
+NOTE = "Each page stands below the parent it takes after, one step to the right for each generation."
+SECOND = "A dashed line leads to a second parent."
+SECOND_IN_TABLE = "Second parents are named in the table below it."
 LEAST_SCALE, LARGEST_SCALE = 0.05, 1.0
 
 
@@ -40,6 +43,8 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
+    note: str  # how to read the drawing
+    pages: int
     wide: str
     narrow: str
     keys: Sequence[Key]
@@ -50,17 +55,20 @@ class Family:
     works: str
 
 
-def family_of(found: Lineage | None) -> Family | None:
-    """Arrange a lineage for reading; None where nothing was bred."""
+def family_of(found: Lineage | None, *, is_early: bool = False) -> Family | None:
+    """Arrange a lineage for reading; None where nothing was bred. As in the table, no single lift is told too early."""
     if found is None or not found.is_bred:
         return None
+    drawn = [replace(member, lift=None) for member in found.members] if is_early else found.members
     return Family(
-        wide=tree.drawing(found.members, tree.WIDE),
-        narrow=tree.drawing(found.members, tree.NARROW),
+        note=f"{NOTE} {SECOND if len(drawn) <= tree.MOST_SECOND_LINES else SECOND_IN_TABLE}",
+        pages=len(drawn),
+        wide=tree.drawing(drawn, tree.WIDE),
+        narrow=tree.drawing(drawn, tree.NARROW),
         keys=_keys(found.members),
         head=["Page", "How it came to be", "Parents", "What changed", "What became of it", "Visitors", "Lift",
               "Written by", "Cost"],
-        rows=_rows(found.members),
+        rows=_rows(drawn),
         tables=_tables(found.credit),
         learnt=found.learnt,
         works=found.works,
@@ -94,7 +102,7 @@ def _rows(members: Sequence[Member]) -> list[list[str]]:
 
 def _lift(member: Member) -> str:
     if member.lift is None:
-        return wording.UNKNOWN
+        return wording.lift_interval(member.lift_interval)
     return f"{wording.lift(member.lift, member.lift_interval)} ({wording.lift_interval(member.lift_interval)})"
 
 
@@ -106,7 +114,10 @@ def _tables(rows: Sequence[CreditReport]) -> list[CreditTable]:
     titles = {
         "operator": ("How children came to be", "a child against its parents, counted from its first visitor on"),
         "direction": ("Directions", "against the mean of all other pages"),
-        "gene": ("Parts of a page", "against the other choices for the same part; the surest ones"),
+        "gene": (
+            "Parts of a page",
+            "pages with it against pages with another choice, whatever else they hold; the surest ones",
+        ),
     }
     return [
         CreditTable(

@@ -149,7 +149,7 @@ def _status(variant: Variant, arm: Arm | None) -> str:
 
 def _credit(believed: Belief, bred: Sequence[Breeding]) -> list[CreditReport]:
     """Return the credit of operators, directions and genes, each kind with the surest first."""
-    held = [arm.variant.genes for arm in believed.known.arms]
+    held = believed.genes
     if len(held) < FEWEST_ARMS:
         return []
     shown = believed.known.total_exposures
@@ -217,7 +217,8 @@ def _learnt(row: CreditReport) -> str:
         return f"{OPERATOR_PLURALS.get(row.name, row.name)} turned out {lift} against {row.against}: {stands_on}."
     if row.kind == "direction":
         return f"Pages about “{option}” turned out {lift} against {row.against}: {stands_on}."
-    return f"The {SLOT_WORDS.get(row.slot, row.slot)} “{option}” turned out {lift} against others: {stands_on}."
+    held = f"Pages with the {SLOT_WORDS.get(row.slot, row.slot)} “{option}”"
+    return f"{held} turned out {lift} against pages with another, whatever else they hold: {stands_on}."
 
 
 def _works(believed: Belief, bred: Sequence[Breeding]) -> str:

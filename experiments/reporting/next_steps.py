@@ -202,4 +202,6 @@ def _days(days: float) -> str:
 def _traffic(known: Known) -> str:
     if known.visitors_per_day is None:
         return ""
+    if round(known.visitors_per_day) == 0:
+        return "Nobody came within the last day."
     return f"Today's traffic is {wording.count_of(round(known.visitors_per_day), 'visitor')} a day."

@@ -51,9 +51,10 @@ MATURING = 0.02  # part of the conversions still to come from which a reader is 
 TOO_EARLY = "collecting"  # the state in which a single number of a lift would mislead
 NOT_COMPARABLE = "cannot_be_trusted"
 NO_COMPARING = {
-    TOO_EARLY: "It is too early for a lift as one number: shown is the range in which it very probably (95 in 100) lies.",
+    TOO_EARLY: "It is too early to give a lift as one number. Shown is the range it very probably (95 in 100) lies in.",
     NOT_COMPARABLE: "Lifts and probabilities are left out: with visitors who were not split as planned they mislead.",
 }
+MOST_ROWS_SENT = 120  # at once: more take seconds to load on a phone, and nobody reads them
 SHOWN_OF_MANY = 13  # rows of a long table: today's page and the twelve likeliest; the others at a click
 _EXACT = ("exposures", "conversions", "rate", "probability_best", "lift", "lift_raw", "share")
 # What the splitter answered without counting it, in a reader's words.
@@ -136,6 +137,7 @@ class Page:
     key_numbers: Sequence[Number]
     caption: str  # of the table of live pages
     most_rows: int  # of a table, before the rest is folded away
+    unsent: int  # pages that no table here holds
     live: Sequence[Row]
     held: Sequence[Row]  # live pages that get no visitors while a proof round runs
     retired: Sequence[Row]
@@ -158,9 +160,12 @@ class Page:
     family: Family | None  # where pages came from; None where none was bred
 
 
-def page_of(report: Report, pictures: Mapping[str, str] | None = None) -> Page:
-    """Arrange the report for reading; `pictures` are the addresses of the pages' pictures, by arm."""
-    rows = _rows(report, pictures or {})
+def page_of(report: Report, pictures: Mapping[str, str] | None = None, *, is_whole: bool = False) -> Page:
+    """Arrange the report for reading; `pictures` are the addresses of the pages' pictures, by arm.
+
+    Of hundreds of pages the likeliest are sent, unless it is to be the whole.
+    """
+    rows = _rows(report, pictures or {}, len(report.arms) if is_whole else MOST_ROWS_SENT)
     live = [row for row in rows if row.arm.status not in LEFT]
     held = [row for row in live if _is_held(report, row.arm)]
     goals = sorted({goal for arm in report.arms for goal in arm.goals})
@@ -174,6 +179,7 @@ def page_of(report: Report, pictures: Mapping[str, str] | None = None) -> Page:
         key_numbers=_key_numbers(report),
         caption=_caption(report),
         most_rows=SHOWN_OF_MANY,
+        unsent=len(report.arms) - len(rows),
         live=[row for row in live if row not in held],
         held=held,
         retired=[row for row in rows if row.arm.status in LEFT],
@@ -182,7 +188,9 @@ def page_of(report: Report, pictures: Mapping[str, str] | None = None) -> Page:
         not_counted=_not_counted(report),
         forgotten=_forgotten(report),
         goals=goals,
-        goal_rows=[[arm.name, *(wording.whole(arm.goals.get(goal, 0)) for goal in goals)] for arm in report.arms],
+        goal_rows=[
+            [row.arm.name, *(wording.whole(row.arm.goals.get(goal, 0)) for goal in goals)] for row in rows if goals[1:]
+        ],
         refresh_seconds=REFRESH_SECONDS if report.status in {"running", "paused"} else REFRESH_AFTER_THE_END_SECONDS,
         maturing=_maturing(report),
         figure=_figure(report),
@@ -190,7 +198,7 @@ def page_of(report: Report, pictures: Mapping[str, str] | None = None) -> Page:
         comparing=NO_COMPARING.get(report.verdict.state, "") if report.exposures else "",
         lift_of=_lift_of(report),
         slots=slot_tables(report),
-        family=family_of(report.lineage),
+        family=family_of(report.lineage, is_early=report.is_early),
         segments=segment_tables(report),
         health=health_of(report.health, report.exposures) if report.health and report.exposures else None,
         money=_money(report),
@@ -302,13 +310,15 @@ def _is_held(report: Report, arm: ArmReport) -> bool:
     return proof is not None and not arm.is_control and arm.key != proof.arm
 
 
-def _rows(report: Report, pictures: Mapping[str, str]) -> list[Row]:
-    """Return today's page first, then the others, likeliest to be best first."""
+def _rows(report: Report, pictures: Mapping[str, str], most: int) -> list[Row]:
+    """Return today's page first, then the others, likeliest to be best first; retired ones after all others."""
     scale = rate_scale(report.arms)
     leader = report.leader
     ordered = sorted(
-        report.arms, key=lambda arm: (arm.is_control, arm.probability_best or 0.0, arm.rate or 0.0), reverse=True
-    )
+        report.arms,
+        key=lambda arm: (arm.is_control, arm.status not in LEFT, arm.probability_best or 0.0, arm.rate or 0.0),
+        reverse=True,
+    )[:most]
     proved = {proof.arm: proof for proof in reversed(report.proofs) if proof.lift is not None}
     rows = (
         _row(arm, scale, proved.get(arm.key), is_leader=leader is not None and arm.key == leader.key) for arm in ordered
@@ -321,7 +331,7 @@ def _as_far_as_told(row: Row, report: Report) -> Row:
     """Leave out what would mislead; the numbers in full stay, by which tables are sorted."""
     if not report.conversions:
         row = replace(row, probability_best=wording.UNKNOWN)
-    if report.verdict.state == TOO_EARLY:
+    if report.is_early:
         return replace(row, lift="", lift_raw=wording.UNKNOWN)
     if report.verdict.state == NOT_COMPARABLE:
         unknown = wording.UNKNOWN

@@ -58,6 +58,11 @@ def rates_over_time(report: Report) -> Chart:
     )
 
 
+def has_lines(report: Report) -> bool:
+    """Tell whether any arm has been seen long enough for a line."""
+    return any(len(track.times) > 1 for track in _tracks(report))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """One arm's cumulative counts through time."""

@@ -6,7 +6,7 @@ Rates, shares and lifts are fractions. What is not known is None, never zero.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,8 +34,11 @@ FAR_AHEAD = 0.8  # probability best: nobody is told to try bolder pages beside s
 FORGOTTEN = "forgotten"  # the tally of people who asked to be forgotten
 DAY = timedelta(days=1)
 MOST_MOMENTS = 400  # a chart a thousand pixels wide shows no more
+MOST_CELLS = 60_000  # moments times arms: what is sent to a browser, or to whoever asks for the JSON
 FEW_MOMENTS = 50  # decisions: between fewer, hours are marked as well
 HOUR = timedelta(hours=1)
+
+MOMENT_FIELDS = [field.name for field in fields(Moment)]
 
 __all__ = ["ArmReport", "Moment", "Report", "SampleRatioReport", "VerdictReport", "as_json", "build"]
 
@@ -51,7 +54,7 @@ class _Reached:
 def build(experiment: Experiment) -> Report:
     """Compute the report from what is counted now."""
     arms = evidence.entered_arms(experiment)
-    allocations = list(experiment.allocations.order_by("epoch"))
+    allocations = _kept_allocations(experiment, len(arms))
     allocation = allocations[-1] if allocations else None
     known, now = evidence.gather(experiment, arms), timezone.now()
     believed = belief.of(experiment, known, now)
@@ -126,7 +129,9 @@ def _with_reasons(
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report as JSON data; the API, the export and the page's charts all use this one form."""
-    data = asdict(report)
+    # What is many is plain already; `asdict` would copy each number of it.
+    data = asdict(replace(report, history=[], lineage=None))
+    data["history"] = [{name: getattr(moment, name) for name in MOMENT_FIELDS} for moment in report.history]
     _write_times(data, "generated_at", "counted_until", "started_at", "finished_at", "frozen_at")
     for moment in data["history"]:
         _write_times(moment, "at")
@@ -277,25 +282,32 @@ def _reached(arms: Sequence[Arm], from_epoch: int) -> dict[int, _Reached]:
     return reached
 
 
+def _kept_allocations(experiment: Experiment, arms: int) -> list[Allocation]:
+    """Return evenly chosen allocations, the first and the last among them: as many as a reader can tell apart."""
+    epochs = list(experiment.allocations.order_by("epoch").values_list("epoch", flat=True))
+    most = min(MOST_MOMENTS, max(MOST_CELLS // max(arms, 1), FEW_MOMENTS))
+    step = math.ceil(len(epochs) / most) or 1
+    kept = {*epochs[::step], *epochs[-1:]}
+    return list(experiment.allocations.filter(epoch__in=kept).order_by("epoch").defer("probability_best"))
+
+
 def _history(rows: Sequence[Allocation], known: Evidence, now: datetime) -> list[Moment]:
-    step = math.ceil(len(rows) / MOST_MOMENTS) or 1
-    kept = [row for place, row in enumerate(rows) if place % step == 0 or place == len(rows) - 1]
     decided = [
         Moment(at=row.created_at, epoch=row.epoch, shares=row.shares, counts=row.counts, reason=row.reason)
-        for row in kept
+        for row in rows
     ]
-    if not kept or len(kept) >= FEW_MOMENTS:
+    if not rows or len(rows) >= FEW_MOMENTS:
         return decided
-    return sorted([*decided, *_between(kept, known, now)], key=lambda moment: moment.at)
+    return sorted([*decided, *_between(rows, known, now)], key=lambda moment: moment.at)
 
 
 def _between(rows: Sequence[Allocation], known: Evidence, now: datetime) -> list[Moment]:
     """Return what was known at the ends of some hours: where shares stand still, decisions alone draw no line."""
     ends = [datetime.fromtimestamp(hour, UTC) + HOUR for _, hour in known.strata]
     shown, converted = known.exposures.cumsum(axis=0), known.conversions.cumsum(axis=0)
-    step = math.ceil(len(ends) / FEW_MOMENTS) or 1
     # An hour that was cut by a decision ends once, with its last stratum.
     last = {end: place for place, end in enumerate(ends) if rows[0].created_at < end < now}
+    step = math.ceil(len(last) / (FEW_MOMENTS - len(rows))) or 1
     in_force = {row.epoch: row for row in rows}
     return [
         Moment(

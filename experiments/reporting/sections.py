@@ -48,6 +48,7 @@ class EffectTable:
     title: str
     rows: Sequence[EffectRow]
     text: str
+    is_telling: bool  # whether it shows more than that nothing is known yet
 
 
 def slot_tables(report: Report) -> list[EffectTable]:
@@ -59,6 +60,7 @@ def slot_tables(report: Report) -> list[EffectTable]:
             title=slot.title,
             rows=[_option_row(slot.slot, option, scale) for option in slot.options if not option.is_thin],
             text=_what_options_say(slot),
+            is_telling=_differs(slot),
         )
         for slot in report.slots
     ]
@@ -67,11 +69,16 @@ def slot_tables(report: Report) -> list[EffectTable]:
 def _what_options_say(slot: SlotReport) -> str:
     """Say whether any option differs from the others, and how many are not listed."""
     told = [option for option in slot.options if not option.is_thin]
-    differs = any(option.interval[0] > 0 or option.interval[1] < 0 for option in told)
-    no_sign = "" if differs else "No sign yet that it makes a difference: every bar crosses the middle."
+    no_sign = (
+        "" if _differs(slot) else "No sign yet that it makes a difference by itself: every bar crosses the middle."
+    )
     thin = len(slot.options) - len(told)
     rest = f"{wording.count_of(thin, 'more option')} {'has' if thin == 1 else 'have'} too few pages or visitors to say."
     return " ".join(filter(None, [no_sign, rest if thin else ""]))
+
+
+def _differs(slot: SlotReport) -> bool:
+    return any(option.interval[0] > 0 or option.interval[1] < 0 for option in slot.options if not option.is_thin)
 
 
 def _option_row(slot: str, option: OptionReport, scale: float) -> EffectRow:
@@ -101,6 +108,7 @@ def segment_tables(report: Report) -> list[EffectTable]:
             title=dimension.title,
             rows=[_segment_row(dimension, segment, scale) for segment in dimension.segments],
             text=" ".join(filter(None, [dimension.text, _others(dimension)])),
+            is_telling=any(not segment.is_thin for segment in dimension.segments),
         )
         for dimension in dimensions
     ]

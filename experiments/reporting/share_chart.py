@@ -1,5 +1,6 @@
 """Draw which part of new visitors each arm got through time, as a stack of areas. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,15 +80,19 @@ class Band:
     label: str
     kind: str
     keys: frozenset[str]
+    is_rest: bool = False  # of all arms but these
 
     def share(self, shares_of: dict[str, float]) -> float:
-        return sum(shares_of.get(key, 0.0) for key in self.keys)
+        own = sum(shares_of.get(key, 0.0) for key in self.keys)
+        return max(sum(shares_of.values()) - own, 0.0) if self.is_rest else own
 
 
 def _bands(report: Report) -> list[Band]:
     """Give the control, the leader and the arms most shown so far an area each, and all others one together."""
     names = {arm.key: arm for arm in report.arms}
-    totals = {key: sum(moment.shares.get(key, 0.0) for moment in report.history) for key in names}
+    totals: Counter[str] = Counter()
+    for moment in thinned(report.history, MOST_POINTS):
+        totals.update(moment.shares)
     latest = report.history[-1].shares
     leader = report.leader.key if report.leader else ""
     ranked = sorted(
@@ -99,7 +104,8 @@ def _bands(report: Report) -> list[Band]:
         for place, key in enumerate(own)
     ]
     if rest:
-        bands.append(Band(label=f"{len(rest)} other pages", kind="band-rest", keys=frozenset(rest)))
+        label = f"{len(rest)} other pages"
+        bands.append(Band(label=label, kind="band-rest", keys=frozenset(own), is_rest=True))
     return bands
 
 

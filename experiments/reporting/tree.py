@@ -24,6 +24,7 @@ LOOKS: Mapping[str, str] = {
 RADIUS = 6.0
 LEFT = 14.0
 NARROWEST_STEP = 7.0
+MOST_SECOND_LINES = 40  # variants; of more, the lines to second parents would be a thicket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,7 @@ def drawing(members: Sequence[Member], sheet: Sheet) -> str:
     text_at = LEFT + max((place.generation for place in rows), default=0) * step + 2 * RADIUS + 6
     height = len(rows) * sheet.row_height + 8
     return svg.picture(
-        *(line for place in rows for line in _lines(place.member, at)),
+        *(line for place in rows for line in _lines(place.member, at, has_second=len(rows) <= MOST_SECOND_LINES)),
         *(_mark(place.member, at[place.member.id]) for place in rows),
         *(word for place in rows for word in _words(place.member, at[place.member.id], text_at, sheet)),
         name=f"tree-{sheet.name}",
@@ -102,8 +103,8 @@ def _point(place: Place, step: float, sheet: Sheet) -> Point:
     return LEFT + place.generation * step, 4 + (place.row + 0.5) * sheet.row_height
 
 
-def _lines(member: Member, at: Mapping[int, Point]) -> list[str]:
-    there = [parent for parent in member.parents if parent in at]
+def _lines(member: Member, at: Mapping[int, Point], *, has_second: bool) -> list[str]:
+    there = [parent for parent in member.parents if parent in at][: None if has_second else 1]
     (x, y), drawn = at[member.id], []
     for number, parent in enumerate(there):
         left, top = at[parent]

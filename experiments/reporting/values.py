@@ -352,6 +352,11 @@ class Report:
         return next((proof for proof in self.proofs if proof.is_reported), next(iter(self.proofs), None))
 
     @property
+    def is_early(self) -> bool:
+        """Whether pages are not compared yet: then a single number of a lift would mislead."""
+        return self.verdict.state == "collecting"
+
+    @property
     def leader(self) -> ArmReport | None:
         """The arm most likely to be best so far, which need not be a winner; None where no arm can be said to lead."""
         if self.verdict.state == "cannot_be_trusted":

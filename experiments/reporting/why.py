@@ -52,7 +52,7 @@ MISSING = "not known"
 
 def slots(believed: Belief) -> list[SlotReport]:
     """Report what each option of the genes that pages share brings; nothing while no gene returns."""
-    held = [arm.variant.genes for arm in believed.known.arms]
+    held = believed.genes
     names = [name for name in SLOTS if 1 < len({genes[name] for genes in held}) < len(held)]
     if not names or not believed.known.conversions.any():
         return []

@@ -3,6 +3,7 @@
 Digits follow knowledge: a second one appears only where the interval is narrow enough to give it meaning.
 """
 
+import textwrap
 from datetime import datetime, timedelta
 
 from variants.content import CHOICE_WORDS, SECTION_WORDS
@@ -13,6 +14,8 @@ NARROW_RATE = 0.003  # an interval of 0.3 points: from here on 0.01 points are w
 SMALL_RATE, NARROW_SMALL_RATE = 0.01, 0.01  # below 1%, an interval of one point is enough
 NARROW_LIFT = 0.1  # an interval of 10 points
 CENT = 0.01
+LARGE_AMOUNT = 1_000
+LEAST_SHOWN = 0.0005  # of a lift: below, one digit after the point shows nothing either
 CHOSEN = frozenset({"layout", "palette", "typography"})  # slots that hold one of a few words, and no copy
 NEARLY = 0.005  # half a percent: what would round to 0% or 100% is not quite that
 
@@ -49,7 +52,7 @@ def lift_interval(interval: Interval | None) -> str:
     if interval is None:
         return UNKNOWN
     digits = _lift_digits(interval)
-    return f"{_signed(interval[0], digits)} to {_signed(interval[1], digits)}"
+    return " to ".join(_signed(end, max(digits, _digits_beside_zero(end))) for end in interval)
 
 
 def chance(probability: float | None) -> str:
@@ -89,8 +92,8 @@ def usd(amount: float) -> str:
 
 
 def money(amount: float, currency: str) -> str:
-    """Return an amount with its currency's code."""
-    return f"{amount:,.2f} {currency}"
+    """Return an amount with its currency's code; of large ones the cents say nothing."""
+    return f"{amount:,.{0 if amount >= LARGE_AMOUNT else 2}f} {currency}"
 
 
 def count_of(number: int, noun: str) -> str:
@@ -108,6 +111,12 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
+def in_lines(text: str, most: int, lines: int) -> list[str]:
+    """Cut text between words into lines of at most `most` characters; the last one is shortened."""
+    found = textwrap.wrap(text, most, max_lines=lines, placeholder="…") or [""]
+    return [shortened(line, most) for line in found]
+
+
 def _rate_digits(fraction: float, interval: Interval | None) -> int:
     width = interval[1] - interval[0] if interval is not None else 0.0
     if interval is not None and width < NARROW_RATE:
@@ -117,6 +126,11 @@ def _rate_digits(fraction: float, interval: Interval | None) -> int:
 
 def _lift_digits(interval: Interval | None) -> int:
     return 1 if interval is not None and interval[1] - interval[0] < NARROW_LIFT else 0
+
+
+def _digits_beside_zero(end: float) -> int:
+    """An end that is not quite 0 is not written as 0: on which side of it the interval lies is what it says."""
+    return 1 if LEAST_SHOWN <= abs(end) < NEARLY else 0
 
 
 def _signed(fraction: float, digits: int) -> str:

@@ -5,16 +5,17 @@ same world. So differences are of pairs, and their errors small.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 import numpy as np
 
 from experiments import credit, pooling, simulation
-from experiments.study import evolution_worlds
+from experiments.study import evolution_limits, evolution_worlds
 from experiments.study.evolution_worlds import BASE_RATE, Breeder, Grown, Ours, World, Writer
 from experiments.study.proving import Cell, Measurements
+from variants.breeding import Operator
 
 FOUNDERS: Final = 12  # what 200,000 visitors at 3% afford (experiments.affordable)
 FAIR: Final = Writer(improves=0.3, repeats=0.3)  # and harms in four of ten
@@ -34,6 +35,12 @@ OTHERS: Final[Mapping[str, Breeder]] = {
     "genetic, equal split": evolution_worlds.Genetic(is_bandit=False),
     "genetic with Thompson": evolution_worlds.Genetic(is_bandit=True),
 }
+# How widely a learner draws that has every mixture at hand: as widely as it is unsure, and less.
+LEARNERS: Final[Mapping[str, float]] = {
+    "linear learner, Thompson": 1.0,
+    "linear learner, half as bold": 0.5,
+    "linear learner, a third as bold": 0.35,
+}
 OURS: Final = "breeding"
 PRIORS: Final[Mapping[str, Breeder]] = {
     "flat priors": Ours(kin=evolution_worlds.flat),
@@ -49,6 +56,7 @@ class Row:
     says: str
     draw: Draw
     others: Mapping[str, Breeder]
+    learners: Mapping[str, float] = field(default_factory=dict)
 
 
 ROWS: Final = (
@@ -57,6 +65,7 @@ ROWS: Final = (
         says="genes and pairs of genes, the writer improves three of ten, repeats three, harms four",
         draw=partial(evolution_worlds.drawn, founders=FOUNDERS, writer=FAIR),
         others={**OTHERS, **PRIORS},
+        learners=LEARNERS,
     ),
     Row(
         key="planted gene",
@@ -107,6 +116,8 @@ def _run(row: Row, generator: np.random.Generator) -> dict[str, float]:
     seed = int(generator.integers(2**63))  # the same for all, so that they differ by what they do
     for name, policy in BANDITS.items():
         found[f"earned: {name}"] = _earned(world, policy, np.random.default_rng(seed))
+    for name, boldness in row.learners.items():
+        found[f"earned: {name}"] = evolution_limits.earned(world, np.random.default_rng(seed), boldness=boldness)
     breeders: dict[str, Breeder] = {OURS: Ours(), **row.others}
     for name, breeder in breeders.items():
         grown = evolution_worlds.evolve(world, breeder, np.random.default_rng(seed))
@@ -162,5 +173,6 @@ def _of_ours(grown: Grown) -> dict[str, float]:
         "stopped": float(grown.stopped is not None),
         "visitors until stop": np.nan if grown.stopped is None else float(grown.stopped * evolution_worlds.BATCH),
         "children": float(len(grown.births)),
+        "written": float(sum(birth.operator is not Operator.CROSSOVER for birth in grown.births)),
         "bred share": float(bred_share),
     }

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from experiments.simulation import Floats
-from experiments.study.evolution_proving import BANDITS, OTHERS, OURS, PRIORS, ROWS, Row
+from experiments.study.evolution_proving import BANDITS, LEARNERS, OTHERS, OURS, PRIORS, ROWS, Row
 from experiments.study.proving import Measurements
 
 type Blocks = Mapping[str, Mapping[int, Measurements]]  # by cell's name and block
@@ -95,7 +95,9 @@ def _earned(rows: Sequence[Row], found: Mapping[str, Found]) -> str:
             [row.key, "best page of the first generation, from the first visitor", "", _mean(world["best founder"])]
         )
         lines += [
-            _line(row.key, name, world) for name in (*BANDITS, OURS, *OTHERS, *PRIORS) if f"earned: {name}" in world
+            _line(row.key, name, world)
+            for name in (*BANDITS, OURS, *OTHERS, *LEARNERS, *PRIORS)
+            if f"earned: {name}" in world
         ]
     return _lines(["world", "policy", "conversions above today's page alone", "lift of the one called best"], lines)
 
@@ -111,6 +113,7 @@ def _bred(rows: Sequence[Row], found: Mapping[str, Found]) -> str:
     head = [
         "world",
         "children",
+        "of them written",
         "visitors on them",
         "“works” said",
         "“harms” said",
@@ -127,6 +130,7 @@ def _bred(rows: Sequence[Row], found: Mapping[str, Found]) -> str:
             [
                 row.key,
                 f"{world['children'].mean():.0f}",
+                f"{world['written'].mean():.0f}",
                 _part(world["bred share"]),
                 _part(world["works"]),
                 _part(world["harms"]),

@@ -13,6 +13,7 @@ References
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -35,6 +36,7 @@ OPTIONS: Final = 5  # of each slot: 5^8 = 390,625 pages
 OPTIONS_AT_FIRST: Final = 3  # that pages of the first generation hold; the writer finds the others
 REACHABLE: Final = np.log(1.6)
 INTERACTIONS: Final = 0.2  # part of the variance of log lifts that pairs of genes bring
+UNPROVEN_SHARE: Final = 0.1  # the largest that a bred arm gets until it is proven, where no marketer says otherwise
 PLANTED: Final = ("angle", "1")
 HARM: Final = (0.1, 0.3)  # what a child loses of its log lift where breeding only harms
 
@@ -210,7 +212,7 @@ def evolve(world: World, breeder: Breeder, generator: np.random.Generator) -> Gr
 class Ours:
     """The product's policy. `kin` says which parents the posterior is told of."""
 
-    most: float = 1.0  # largest share of an unproven arm
+    most: float = UNPROVEN_SHARE
     kin: Callable[[Grown], list[list[int]] | None] = lambda grown: grown.parents
 
     def __call__(self, grown: Grown) -> Floats:
@@ -222,13 +224,16 @@ class Ours:
             posterior = self.posterior(grown) if len(grown.pages) > before else posterior
         shown = grown.shown[grown.live]
         shares = bandit.reviewed_shares(*posterior.betas(grown.live), shown, control=0, control_share=0.0)
+        is_bred = np.array(grown.live) >= len(grown.world.founders)
         if known:
-            shares = evolving.on_probation(shares, np.array(grown.live) >= len(grown.world.founders), known.values())
-        return evolving.capped(shares, shown, control=0, most=self.most)
+            shares = evolving.on_probation(shares, is_bred, known.values())
+        return evolving.capped(shares, np.where(is_bred, shown, np.inf), control=0, most=self.most)
 
     def posterior(self, grown: Grown) -> pooling.Posterior:
         held = [list(genes.values()) for genes in grown.pages]
-        return pooling.fit(*grown.counts, genes=held, parents=self.kin(grown))
+        parents = self.kin(grown)
+        kin = None if parents is None else evolving.inherited(parents, grown.shown)
+        return pooling.fit(*grown.counts, genes=held, parents=kin)
 
     def _credits(self, grown: Grown, posterior: pooling.Posterior) -> dict[Operator, OperatorCredit]:
         seen = credit.likelihood(posterior, *grown.counts)
@@ -241,40 +246,33 @@ class Ours:
         return evolving.is_due(grown.shown, alive, (grown.tick - grown.last_births) * BATCH)
 
     def _breed(self, grown: Grown, posterior: pooling.Posterior, known: dict[Operator, OperatorCredit]) -> None:
-        left = float((TICKS - grown.tick) * BATCH)
-        best = bandit.probability_best(*posterior.betas(grown.live))
-        course = _course(grown, posterior, best, left)
-        if not any(one.pays for one in evolving.prospects(known, course)):
+        state = _state(grown, posterior, known)
+        if not state.pays:
             grown.stopped = grown.tick
             return
-        room = evolving.affordable_live(left)
-        bred_live = sum(place >= len(grown.world.founders) for place in grown.live)
-        wanted = evolving.newborns_due(room, is_trusted=evolving.is_trusted(known.values()), bred_live=bred_live)
-        self._retire(grown, posterior, best, max(0, len(grown.live) + wanted - room))
-        number = min(wanted, room - len(grown.live))
-        if number <= 0:
+        found = evolving.decided(state)
+        grown.live = list(found.staying)
+        if not found.number:
             return
-        plans = evolving.plans(
-            posterior, grown.pages, grown.live, known, course, number=number, generator=grown.generator
-        )
         grown.newborns, grown.last_births = [], grown.tick
-        for plan in plans:
-            child = _child(grown, plan)
-            if child is not None and child not in grown.pages:
-                grown.bear(child, plan.against, plan.operator)
-
-    def _retire(self, grown: Grown, posterior: pooling.Posterior, best: Floats, room_needed: int) -> None:
-        by_place = np.zeros(len(grown.pages))
-        by_place[grown.live] = best
-        leaving = evolving.retiring(posterior, by_place, grown.shown, grown.live, control=0, room_needed=room_needed)
-        gone = {one.place for one in leaving}
-        grown.live = [place for place in grown.live if place not in gone]
+        evolving.brood(state, found, partial(_born, grown), grown.generator)
 
 
-def _course(grown: Grown, posterior: pooling.Posterior, best: Floats, left: float) -> evolving.Course:
-    lifts = posterior.mean[grown.live]
-    top = float(lifts.max())
-    return evolving.Course(visitors_left=left, rate=posterior.base * np.exp(top), behind=top - float(best @ lifts))
+def _state(grown: Grown, posterior: pooling.Posterior, known: dict[Operator, OperatorCredit]) -> evolving.State:
+    best = np.zeros(len(grown.pages))
+    best[grown.live] = bandit.probability_best(*posterior.betas(grown.live))
+    left = float((TICKS - grown.tick) * BATCH)
+    return evolving.State(
+        posterior=posterior,
+        held=tuple(grown.pages),
+        best=best,
+        exposures=grown.shown,
+        live=grown.live,
+        bred=range(len(grown.world.founders), len(grown.pages)),
+        control=0,
+        credits=known,
+        course=evolving.course_of(posterior, best, grown.live, left),
+    )
 
 
 OPERATORS: Final = (Operator.CROSSOVER, Operator.MUTATION, Operator.FRESH)
@@ -288,6 +286,15 @@ def wrong(grown: Grown) -> list[list[int]]:
     """Tell the posterior that every child comes from the truly worst page of the first generation."""
     worst = int(np.argmin(grown.log_lifts[: len(grown.world.founders)]))
     return [[worst] if bred_from else [] for bred_from in grown.parents]
+
+
+def _born(grown: Grown, plan: evolving.Plan) -> Genes | None:
+    """Let the planned child into the world; None where there is none, or it was tried."""
+    child = _child(grown, plan)
+    if child is None or child in grown.pages:
+        return None
+    grown.bear(child, plan.against, plan.operator)
+    return child
 
 
 def _child(grown: Grown, plan: evolving.Plan) -> Genes | None:

@@ -96,6 +96,8 @@ def test_directions_are_proposed_changed_and_struck_by_clicking(console: Page):
     expect(console.get_by_text("Thinking of directions")).to_be_visible()
     generation.run(Generation.objects.get().pk)
     expect(console.locator("fieldset")).to_have_count(4)  # two angles, a fact, and one of your own
+    for place in (0, 1):
+        console.locator(".gh-direction > summary").nth(place).click()
     console.get_by_label("What the page promises").first.fill("Your desk is empty by noon.")
     console.get_by_label("Leave this one out").nth(1).check()
     console.get_by_role("button", name="Save", exact=True).click()

@@ -11,6 +11,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from experiments.models import Experiment, Goal
 from tests.browser.test_console import PASSWORD, PREVIEWS
+from tests.factories import make_experiment, make_running
 from variants import generation
 from variants.models import BriefDraft, Generation
 
@@ -170,3 +171,43 @@ def launch(tab: Page, experiment: Experiment) -> None:
     tab.goto(f"/console/experiments/experiment/{experiment.pk}/live/")
     expect(tab.get_by_text("Nothing yet.")).to_be_visible()
     look(tab)
+
+
+def test_lists_settings_and_folded_parts_are_usable_by_all(console: Page):
+    experiment = make_experiment(arms=2, slug="spring")
+    for number, angle in enumerate(("Tomorrow", "At your door"), start=1):
+        experiment.nursery.directions.create(number=number, angle=angle, insight="It is needed tomorrow.")
+    own = f"/console/experiments/experiment/{experiment.pk}/"
+    brand = f"/console/variants/brand/{experiment.nursery.brief.brand_id}/change/"
+    lists = ["/console/experiments/experiment/", "/console/auth/user/"]
+    for address in [*lists, brand, f"{own}change/", own, f"{own}directions/", f"{own}timeline/"]:
+        console.goto(address)
+        console.evaluate("document.querySelectorAll('main details').forEach((part) => { part.open = true; })")
+        look(console)
+
+
+def test_pictures_on_a_telephone_do_not_grow_with_what_they_show(console: Page):
+    experiment = make_running(arms=3)
+    console.set_viewport_size({"width": 390, "height": 844})
+    console.goto(f"/console/experiments/experiment/{experiment.pk}/")
+    console.wait_for_timeout(500)
+    assert console.evaluate("document.documentElement.scrollHeight") < 4000
+    console.evaluate("document.querySelectorAll('main details').forEach((part) => { part.open = true; })")
+    look(console)
+
+
+def test_a_complaint_goes_once_the_field_is_changed(console: Page):
+    console.get_by_role("button", name="Begin with a brief").click()
+    console.get_by_role("button", name="Save and go on").click()
+    field = console.locator("[data-field=name]")
+    expect(field.locator(".gh-error")).to_be_visible()
+    field.get_by_role("textbox").fill("Spring offer")
+    expect(field.locator(".gh-error")).to_have_count(0)
+    expect(console.get_by_role("alert")).to_contain_text("places to mend")
+
+
+def test_the_menu_stands_open_where_there_is_room_for_it(console: Page):
+    menu = console.get_by_role("link", name="Brands")
+    for width, is_open in ((1280, True), (1279, False), (1400, True)):
+        console.set_viewport_size({"width": width, "height": 900})
+        expect(menu).to_be_visible(visible=is_open)

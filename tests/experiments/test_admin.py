@@ -98,7 +98,7 @@ GETS = {"experiment_schedule": RUN, "experiment_notifications": RUN, "experiment
         "variant_edit": WRITE, "import_page": WRITE, "import_goals": WRITE, "directions": WRITE,
         "estimate": WRITE, "brief_step": WRITE, "go_on": SEE, "generate": SEE, "gallery": SEE, "compare": SEE,
         "variant_texts": SEE, "variant_text": SEE, "launch": SEE, "live": SEE, "live_events": SEE,
-        "costs": WRITE, "costs_csv": WRITE, "evolution": SEE, "experiment_address": SEE,
+        "costs": WRITE, "costs_csv": WRITE, "evolution": SEE, "evolution_learnt": SEE, "experiment_address": SEE,
         "experiment_apps": WRITE}  # fmt: skip
 BEGINNINGS = {"begin", "new_brief", "discard_brief"}  # of no experiment yet; test_making.py has their tests
 SHARED = {"experiment_share", "evolution_switch"}  # Authors and Approvers may; they have tests of their own
@@ -873,11 +873,15 @@ def test_the_number_of_queries_does_not_grow_with_the_experiments(address: str, 
     assert queries(client, address) == few
 
 
-def test_the_number_of_queries_does_not_grow_with_the_variants(cast: Cast):
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("experiment_workbench", 28), ("gallery", 27), ("evolution", 22), ("experiment_timeline", 18), ("live", 18)],
+)
+def test_the_number_of_queries_does_not_grow_with_the_variants(name: str, most: int, cast: Cast):
     client = cast("superuser")
     small, large = make_running(arms=2), make_running(arms=60)
-    few = queries(client, url("experiment_workbench", small.pk))
-    assert queries(client, url("experiment_workbench", large.pk)) == few <= 30
+    few = queries(client, url(name, small.pk))
+    assert queries(client, url(name, large.pk)) == few <= most
 
 
 def queries(client: Client, address: str) -> int:

@@ -9,10 +9,11 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from experiments import allocation, credit, evolution, evolving, walls
+from experiments import allocation, credit, evolution, evolving, pedigree, walls
 from experiments.evolution import HOLD, HoldLost
 from experiments.evolving import Plan
 from experiments.models import EXPOSURES, Allocation, Arm, EpochCount, Evolution, Experiment
+from experiments.study import evolution_worlds
 from experiments.walls import Walls
 from greenhouse.environment import Environment
 from tests.experiments.garden import COUNTS, look_at_children, make_garden
@@ -187,10 +188,22 @@ def test_autopilot_never_lets_a_child_live_that_a_gate_stops(tick):
     brief.save()
     for _ in range(2):
         tick(experiment)
-    stopped = [child for child in children(experiment) if any(found["blocks"] for found in child.findings)]
+    first = children(experiment).filter(generation__breeding__round=1)
+    stopped = [child for child in first if any(found["blocks"] for found in child.findings)]
     assert stopped
-    assert {child.status for child in stopped} == {"draft"}
+    assert {child.status for child in stopped} == {"rejected"}
     assert not experiment.arms.filter(variant__in=stopped).exists()
+    told = " ".join(experiment.evolution_steps.values_list("what", flat=True))
+    assert all(f"“{child.name}” goes nowhere: {child.findings[0]['reason']}" in told for child in stopped)
+
+
+def test_what_a_gate_stops_stays_a_draft_where_a_person_looks_at_it(tick):
+    experiment = make_garden(set_walls=Walls(is_autopilot=False))
+    tick(experiment)
+    fault = {"gate": "never_say", "field": "", "words": "", "reason": "You never say this.", "blocks": True}
+    children(experiment).update(findings=[fault])
+    tick(experiment)
+    assert set(children(experiment).values_list("status", flat=True)) == {"draft"}
 
 
 def test_autopilot_leaves_alone_what_a_gate_only_remarks_on(tick):
@@ -233,6 +246,22 @@ def test_autopilot_approves_nothing_where_two_people_have_to_agree(tick):
     for _ in range(2):
         tick(experiment)
     assert set(children(experiment).values_list("status", flat=True)) == {"draft"}
+    assert "for an approver" in said(experiment)
+
+
+def test_a_round_is_decided_by_what_the_study_decides_by():
+    experiment = make_garden()
+    look = evolution._Look(experiment=experiment, now=timezone.now())
+    state = look._state()
+    credits_ = pedigree.operator_credits(look.believed, look.bred, evolution_worlds.OPERATORS)
+    assert state.credits == credits_
+    assert set(state.credits) == set(evolution_worlds.OPERATORS)
+    assert state.held == [arm.variant.genes for arm in look.believed.known.arms]
+    assert state.exposures.tolist() == look.believed.known.total_exposures.tolist()
+    assert state.best.sum() == pytest.approx(1.0)
+    live, left = look.believed.live, look.course.visitors_left
+    assert state.course == evolving.course_of(look.believed.posterior, state.best, live, left)
+    assert state.bred == frozenset()
 
 
 def test_nothing_is_bred_beyond_the_weeks_rounds(tick):

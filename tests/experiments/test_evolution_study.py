@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 
-from experiments.study import evolution_proving, evolution_tables, evolution_worlds
+from experiments.study import evolution_limits, evolution_proving, evolution_tables, evolution_worlds
 from experiments.study.evolution_proving import FAIR, FOUNDERS, HARMING
 from experiments.study.evolution_worlds import Genetic, Ours, Writer
+from experiments.walls import Walls
 from variants.breeding import SLOTS, Operator
 
 
@@ -71,6 +72,21 @@ def test_a_genetic_algorithm_keeps_its_numbers():
     grown = evolution_worlds.evolve(world(), Genetic(is_bandit=False), np.random.default_rng(1))
     assert len(grown.live) == FOUNDERS
     assert len(grown.pages) > FOUNDERS
+
+
+def test_a_learner_with_every_mixture_at_hand_earns_more_the_less_it_wavers():
+    """Up to a point: who never wavers keeps what looked best at first."""
+    worlds = [world(seed) for seed in range(6)]
+    earned = [
+        np.mean([evolution_limits.earned(one, np.random.default_rng(1), boldness=boldness) for one in worlds])
+        for boldness in (1.0, 0.4)
+    ]
+    alone = evolution_worlds.VISITORS * evolution_worlds.BASE_RATE
+    assert alone < earned[0] < earned[1]
+
+
+def test_the_wall_of_an_unproven_page_is_the_one_that_stands_where_nobody_moved_it():
+    assert evolution_worlds.UNPROVEN_SHARE == Walls().unproven_share
 
 
 @pytest.fixture

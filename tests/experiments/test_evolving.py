@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from experiments import credit, evolving, pooling
 from experiments.credit import Credit, OperatorCredit
-from experiments.evolving import Course
+from experiments.evolving import Course, State
 from variants.breeding import Operator
 
 unhurried = settings(deadline=None)
@@ -25,6 +25,8 @@ def posterior(log_lifts, visitors=2_000.0):
 
 
 AHEAD = Course(visitors_left=100_000.0, rate=0.03)
+LONG_AHEAD = Course(visitors_left=200_000.0, rate=0.03)
+EVERY = {one: operator(0.0) for one in (Operator.CROSSOVER, Operator.MUTATION, Operator.FRESH)}
 
 
 # Leaving
@@ -117,22 +119,80 @@ def test_breeding_stops_where_children_only_harm_where_nobody_comes_any_more_and
     assert evolving.prospects({Operator.MUTATION: operator(0.0)}, AHEAD)[0].pays
 
 
+# A round
+
+
+def state(credits_, log_lifts=(0.0, 0.5, 0.0, 0.0, -0.5, 0.0), **changes):
+    """Six arms of which four are live; nobody was bred."""
+    values = {
+        "posterior": posterior(np.array(log_lifts)),
+        "held": HELD,
+        "best": np.array([0.3, 0.4, 0.0, 0.0, 0.3, 0.0]),
+        "exposures": np.full(6, 2_000.0),
+        "live": [0, 1, 2, 4],
+        "bred": frozenset(),
+        "control": 0,
+        "credits": credits_,
+        "course": AHEAD,
+    }
+    return State(**(values | changes))
+
+
+def decided(**changes):
+    return evolving.decided(state(changes.pop("credits_", EVERY), **changes))
+
+
+def test_a_round_has_as_many_children_as_there_is_room_for():
+    assert decided().number == evolving.newborns_due(25)
+    assert decided(entering=20).number == 25 - 20 - 3  # one leaves to make room, three stay in any case
+    assert decided(entering=40).number == 0
+
+
+def test_a_round_retires_who_cannot_win_only_where_there_is_no_room():
+    level = (0.0, 0.5, 0.0, 0.0, 0.0, 0.0)
+    assert decided(log_lifts=level).leaving == []
+    found = decided(log_lifts=level, entering=20)
+    assert [one.place for one in found.leaving] == [2]
+    assert found.staying == [0, 1, 4]
+
+
+def test_until_breeding_is_trusted_few_bred_pages_are_live():
+    doubtful = dict.fromkeys(EVERY, operator(-0.1, error=0.05))
+    assert decided(credits_=doubtful, bred={2, 4}).number == min(6, evolving.FEW_CHILDREN - 2)
+    assert decided(credits_=doubtful, bred={2, 4}, course=LONG_AHEAD).number == evolving.FEW_CHILDREN - 2
+
+
+def test_the_next_plans_take_the_place_of_those_that_lead_nowhere():
+    found = state(EVERY)
+    turn = iter(range(100))
+    a_round = evolving.decided(found)
+    made = evolving.brood(found, a_round, lambda _: None if (at := next(turn)) % 2 else at, np.random.default_rng(1))
+    assert made == list(range(0, 2 * a_round.number, 2))
+
+
+@pytest.mark.parametrize("only", EVERY)
+def test_where_one_kind_of_child_is_all_that_can_be_made_it_is_made(only):
+    credits_ = {one: operator(0.0 if one is only else 0.3, error=0.01) for one in EVERY}
+    found = state(credits_)
+
+    def make(plan):
+        return plan.operator if plan.operator is only else None
+
+    for seed in range(5):
+        assert set(evolving.brood(found, evolving.decided(found), make, np.random.default_rng(seed))) == {only}
+
+
+def test_however_many_visitors_come_a_round_stays_one_that_people_can_read():
+    crowd = evolving.affordable_live(1e9)
+    assert (crowd, evolving.newborns_due(crowd)) == (evolving.MOST_LIVE, evolving.MOST_CHILDREN)
+
+
 # Who breeds
 
 
-def planned(seed, credits_, number=40, log_lifts=(0.0, 0.5, 0.0, 0.0, -0.5, 0.0)):
-    return evolving.plans(
-        posterior(np.array(log_lifts)),
-        HELD,
-        [0, 1, 2, 4],
-        credits_,
-        AHEAD,
-        number=number,
-        generator=np.random.default_rng(seed),
-    )
-
-
-EVERY = {one: operator(0.0) for one in (Operator.CROSSOVER, Operator.MUTATION, Operator.FRESH)}
+def planned(seed, credits_, number=40, **changes):
+    found = state(credits_, **changes)
+    return evolving.plans(found, found.live, number=number, generator=np.random.default_rng(seed))
 
 
 def test_the_same_seed_plans_the_same_children():
@@ -169,3 +229,13 @@ def test_a_draw_takes_the_better_child_and_finds_the_weaker_gene():
     assert drawn.best_of([{"headline": "0", "layout": "0"}, {"headline": "0", "layout": "1"}]) == 1
     assert drawn.weakest({"headline": "0", "layout": "0"}, ["headline", "layout"]) == "layout"
     assert drawn.weakest({"headline": "0", "layout": "0"}, ["headline"]) == "headline"
+
+
+def test_a_child_is_believed_to_be_like_its_parents_until_it_was_seen_itself():
+    seen = np.array([9_000.0, evolving.FEWEST_EXPOSURES - 1, evolving.FEWEST_EXPOSURES])
+    assert evolving.inherited([[], [0], [0]], seen) == [[], [0], []]
+
+
+def test_no_child_pays_that_the_end_leaves_unjudged():
+    late = Course(visitors_left=evolving.FEWEST_LIVE * evolving.JUDGED_BY - 1, rate=0.03)
+    assert not any(one.pays for one in evolving.prospects({Operator.MUTATION: operator(0.3)}, late))

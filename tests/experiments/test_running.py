@@ -285,9 +285,9 @@ def test_a_copy_of_an_experiment_keeps_its_authors(strict: Experiment, owner: Us
             with pytest.raises(review.OwnWork):
                 review.approve(copied, by=author)
         review.approve(copied, by=dora)
-    for author in (strict.created_by, owner, eve):
+    for starter in (strict.created_by, owner, eve):
         with pytest.raises(lifecycle.FourEyes):
-            lifecycle.start(made, by=author)
+            lifecycle.start(made, by=starter)
     lifecycle.start(made, by=dora)
 
 

@@ -11,9 +11,11 @@ from django.urls import reverse
 from experiments import deeds, deployment, lifecycle, surroundings
 from experiments.models import APIToken, Blob, Experiment
 from experiments.splitter.stores import MemoryStore
+from experiments.surroundings import Look, Picture
 from experiments.tokens import new_token, token_digest
 from tests.factories import make_brief, make_experiment, page, there
 from variants import review
+from variants.brief import ActionLink, FormField
 from variants.models import Brand, Brief, Image
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +115,28 @@ def test_whoever_changed_the_brief_does_not_put_it_on_live_pages(running, kept):
     assert link(running, kept) == ELSEWHERE
 
 
+def test_whoever_changed_it_the_time_before_may_put_the_next_change_there(running, kept):
+    ben = person("ben")
+    change_link(ben)
+    lifecycle.renew(Experiment.objects.get(), by=person("eve"))
+    Brief.objects.update(thank_you="Until soon.")
+    deeds.record(Brief.objects.get(), person("dora"), "Changed.")
+    assert surroundings.differences(Experiment.objects.get()) == [
+        "Thank-you text: “Thank you. We will be in touch shortly.” → “Until soon.”"
+    ]
+    lifecycle.renew(Experiment.objects.get(), by=ben)
+    assert surroundings.differences(Experiment.objects.get()) == []
+
+
+def test_what_is_changed_between_the_start_and_the_first_page_waits(kept, monkeypatch):
+    monkeypatch.setattr(deployment, "request", lambda *_, **__: None)  # no worker has come yet
+    brief = make_brief(call_to_action_kind="link", call_to_action_url="https://shop.example/")
+    experiment = lifecycle.start(make_experiment(brief=brief, goal_kind="click"), by=None)
+    change_link(None)
+    deployment.deploy(Experiment.objects.get(), reason="started")
+    assert link(experiment, kept) == "https://shop.example/"
+
+
 def test_whoever_changed_the_brand_does_not_start_what_it_stands_on():
     brief = make_brief(brand=Brand.objects.create(name="Strict", four_eyes=True))
     experiment = make_experiment(brief=brief, created_by=person("cleo", "Author"))
@@ -139,6 +163,37 @@ def test_a_worker_that_began_before_the_change_does_not_undo_it(running, kept):
     lifecycle.renew(Experiment.objects.get(), by=person("ben"))
     deployment.deploy(stale, reason="began earlier")
     assert link(running, kept) == ELSEWHERE
+
+
+def test_everything_a_visitor_can_tell_apart_is_named():
+    before = surroundings.of_now(make_experiment())
+    button = {"kind": "link", "url": ELSEWHERE}
+    brief = before.brief.model_copy(
+        update={
+            "call_to_action": before.brief.call_to_action.model_copy(update=button),
+            "secondary_link": ActionLink(label="More", url=ELSEWHERE),
+            "form_fields": [*before.brief.form_fields, FormField(name="phone", label="Phone", is_required=False)],
+            "thank_you": "Bye.", "language": "de",
+        }
+    )  # fmt: skip
+    picture = Picture(name="wheel", sha256="a" * 64, content_type="image/png", alt="A wheel", width=1, height=1)
+    brand = Look(
+        name="Other", primary_colour="#000000", accent_colour="#ffffff", legal_footer="Print", privacy_url=ELSEWHERE,
+        logo=picture, pictures=(picture,),
+    )  # fmt: skip
+    told = surroundings.told(before, surroundings.Surroundings(brief=brief, brand=brand))
+    assert "→ “E-mail address (email); Phone (text, may stay empty)”" in told[3]
+    assert [line.partition(":")[0] for line in told] == [
+        "What visitors are asked to do", "Link of the button", "Second link", "Fields of the form", "Thank-you text",
+        "Language", "Brand", "First colour", "Second colour", "Small print", "Privacy page", "Logo", "Pictures",
+    ]  # fmt: skip
+
+
+def test_who_has_to_agree_sees_a_change_to_its_last_letter():
+    before = surroundings.of_now(make_experiment())
+    longer = before.brief.model_copy(update={"thank_you": "Thank you. " * 50 + "Call 0900 1234."})
+    (line,) = surroundings.told(before, before.model_copy(update={"brief": longer}))
+    assert line.endswith("Call 0900 1234.”")
 
 
 def test_a_picture_that_was_taken_away_or_replaced_stays_until_then(kept):
@@ -178,6 +233,24 @@ def test_the_console_shows_what_waits_and_who_may_put_it_there(running, kept):
     assert button not in logged_in(person("vera", "Viewer")).get(address).content.decode()
     ben.post(reverse("admin:experiments_experiment_renew", args=[running.pk]))
     assert link(running, kept) == ELSEWHERE
+
+
+def test_whoever_saves_a_brand_is_told_that_live_pages_stay_as_they_are(running):
+    brand = running.nursery.brief.brand
+    sent = {
+        "name": "Strict", "voice": "", "primary_colour": "#000000", "accent_colour": "#ffffff", "legal_footer": "New",
+        "privacy_url": "", "logo": "",
+    }  # fmt: skip
+    for prefix in ("images", "lessons"):
+        sent |= {f"{prefix}-TOTAL_FORMS": "0", f"{prefix}-INITIAL_FORMS": "0"}
+    client = logged_in(person("dan", "Author"))
+    answer = client.post(reverse("admin:variants_brand_change", args=[brand.pk]), sent, follow=True)
+    assert "Pages that are live stay as they are" in answer.content.decode()
+    assert surroundings.differences(Experiment.objects.get()) == [
+        "First colour: “#0b6e4f” → “#000000”", "Second colour: “#f2a541” → “#ffffff”", "Small print: nothing → “New”",
+    ]  # fmt: skip
+    with pytest.raises(lifecycle.FourEyes):
+        lifecycle.renew(Experiment.objects.get(), by=User.objects.get(username="dan"))
 
 
 def test_the_api_tells_and_does_the_same(running, kept):

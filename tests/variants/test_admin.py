@@ -218,6 +218,7 @@ def with_picture(upload: bytes, name: str = "logo.png") -> dict[str, Any]:
     return {
         "name": "Wheels", "voice": "", "primary_colour": "#0b6e4f", "accent_colour": "#f2a541", "legal_footer": "",
         "privacy_url": "", "logo": "", "images-TOTAL_FORMS": "1", "images-INITIAL_FORMS": "0",
+        "lessons-TOTAL_FORMS": "0", "lessons-INITIAL_FORMS": "0",
         "images-0-upload": SimpleUploadedFile(name, upload), "images-0-name": "logo", "images-0-alt": "A wheel",
     }  # fmt: skip
 

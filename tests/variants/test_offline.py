@@ -10,7 +10,7 @@ from variants.directions import of_angles, turn_for
 from variants.gates import examine
 from variants.matching import contains, words_of
 from variants.novelty import SAME_WORDS_LIMIT, distinct_count
-from variants.offline import compose, propose
+from variants.offline import compose, propose, with_another_button
 from variants.wording import audience_phrase, clipped, figure_in, head_clause, title_clause
 
 # From the documentation of Paperless-ngx, docs.paperless-ngx.com.
@@ -150,3 +150,15 @@ def test_a_figure_is_taken_with_its_unit_and_licences_are_no_figures():
     assert figure_in("It knows more than 100 languages.") == "100 languages"
     assert figure_in("It is under the GPL-3.0 licence.") is None
     assert figure_in("Founded in 1998.") is None
+
+
+def test_a_button_written_anew_says_something_else_and_passes_every_gate():
+    spec = brief()
+    turns = [turn_for(propose(spec, 12), index) for index in range(60)]
+    page, held = compose(spec, turns[0]), "Get the guide"
+    made = [with_another_button(page, spec, turn, held) for turn in turns]
+    said = {one.hero.call_to_action for one in made}
+    assert held not in said
+    assert len(said) >= 3
+    assert [finding for one in made for finding in examine(one, spec)] == []
+    assert with_another_button(page, spec, turns[0], "Get the guide now").hero.call_to_action != "Get the guide now"

@@ -28,6 +28,7 @@ LIMITS = {"email": 254, "textarea": 2000}  # characters; RFC 5321 section 4.5.3.
 USUAL_LIMIT = 200
 OPTIONAL_WORDS = frozenset({"optional", "not required"})
 LONGEST_NAME = 40
+WAITS = "Pages that are live stay as they are until somebody puts the change there, on the experiment’s own page."
 # Where BriefSpec's names differ from the form's.
 PLACES = {
     ("call_to_action", "label"): "call_to_action_label",

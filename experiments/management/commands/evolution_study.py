@@ -14,11 +14,11 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from experiments import bandit, credit, evolving, pooling
 from experiments.management.commands.bandit_study import Store, compute_missing, write_between
-from experiments.study import evolution_proving, evolution_tables, evolution_worlds
+from experiments.study import evolution_limits, evolution_proving, evolution_tables, evolution_worlds
 from experiments.study.proving import Measurements
 from variants import breeding
 
-MODULES = (bandit, breeding, credit, evolution_proving, evolution_worlds, evolving, pooling)
+MODULES = (bandit, breeding, credit, evolution_limits, evolution_proving, evolution_worlds, evolving, pooling)
 SOURCES = [Path(str(module.__file__)) for module in MODULES]
 DOCUMENT = Path("docs/evolution.md")
 RUNS = 100

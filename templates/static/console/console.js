@@ -133,6 +133,25 @@
     if (folded) folded.open = true;
   }
 
+  // Unfold's own lists and forms say neither where their header ends nor where the work begins.
+  function landmarks() {
+    if (document.querySelector("main")) return;
+    document.getElementById("content")?.setAttribute("role", "main");
+    document.querySelector("#main > :first-child")?.setAttribute("role", "banner");
+    const named = {
+      "Messages": document.querySelector("#main > .px-4:not(:has(#content)):not(:first-child)"),
+      "What to do with it": document.getElementById("submit-row"),
+    };
+    Object.entries(named).forEach(([name, part]) => {
+      part?.setAttribute("role", "region");
+      part?.setAttribute("aria-label", name);
+    });
+    document.querySelectorAll("th:empty, th:not(:has(*))").forEach((head) => {
+      if (head.textContent.trim()) return;
+      head.innerHTML = '<span class="gh-hidden">What to do</span>';
+    });
+  }
+
   window.addEventListener("hashchange", unfold);
   document.addEventListener("htmx:afterSettle", () => { watch(document); ticked(); });
   document.addEventListener("DOMContentLoaded", () => {
@@ -141,5 +160,6 @@
     watch(document);
     ticked();
     unfold();
+    landmarks();
   });
 })();

@@ -79,17 +79,22 @@
   // What a reader did to the part: which folds are open, where the focus is, how far boxes are scrolled.
   const stateOf = (part) => ({
     open: [...part.querySelectorAll("details[open]")].map((fold) => fold.id),
+    unfolded: [...part.querySelectorAll(".show-all:checked")].map((box) => box.id),
     scrolled: [...part.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]),
-    focus: [...part.querySelectorAll("button, select, summary, .scroll")].indexOf(document.activeElement),
+    focus: [...part.querySelectorAll("button, select, summary, .scroll, .show-all")].indexOf(document.activeElement),
   });
 
   const restore = (part, state) => {
     for (const id of state.open) document.getElementById(id)?.setAttribute("open", "");
+    for (const id of state.unfolded) {
+      const box = document.getElementById(id);
+      if (box) box.checked = true;
+    }
     part.querySelectorAll(".scroll").forEach((box, place) => {
       [box.scrollLeft, box.scrollTop] = state.scrolled[place] ?? [0, 0];
     });
     if (state.focus >= 0) {
-      part.querySelectorAll("button, select, summary, .scroll")[state.focus]?.focus({ preventScroll: true });
+      part.querySelectorAll("button, select, summary, .scroll, .show-all")[state.focus]?.focus({ preventScroll: true });
     }
   };
 

@@ -78,7 +78,8 @@ def credit(**changes):
 
 def test_what_was_learnt_names_the_numbers_it_stands_on():
     assert lineage._learnt(credit()) == (
-        "The layout “split” turned out +12% (+3% to +22%) against others: 4,321 visitors on 3 pages."
+        "Pages with the layout “Split: words left, form right” turned out +12% (+3% to +22%) against pages with "
+        "another, whatever else they hold: 4,321 visitors on 3 pages."
     )
     crossed = lineage._learnt(credit(kind="operator", name="crossover", slot="", against="the mean of their parents"))
     assert crossed.startswith("Pages crossed from two others turned out +12%")
