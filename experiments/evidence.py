@@ -85,8 +85,8 @@ def gather(
     )
     # Optimization: hours are read as text, and each of the few there are turned into a moment once, not once a row.
     counts = counts.annotate(at=Cast("hour", TextField()))
-    rows = counts.values_list("arm_id", "epoch", "at", "measure", "count")
-    arm_ids, epochs, ats, measures, numbers = list(zip(*rows, strict=True)) or [()] * 5
+    rows = counts.values_list("arm_id", "epoch", "at", "measure", "count", "value", "value_squares")
+    arm_ids, epochs, ats, measures, *numbers = list(zip(*rows, strict=True)) or [()] * 7
     pairs = list(zip(epochs, ats, strict=True))
     moments = {(epoch, at): (epoch, _seconds(at)) for epoch, at in set(pairs)}
     strata = like.strata if like else sorted(set(moments.values()))
@@ -98,17 +98,12 @@ def gather(
     # Optimization: column by column, because a loop over hundreds of thousands of rows takes as long as reading them.
     down = np.array([row_of.get(pair, -1) for pair in pairs], dtype=np.intp)
     across = np.array([column_of[arm_id] for arm_id in arm_ids], dtype=np.intp)
-    counted = np.array(numbers, dtype=np.float64)
+    number, value, square = np.array(numbers, dtype=np.float64)
     is_exposure = np.array([measure == EXPOSURES for measure in measures], dtype=bool)
-    for filled, which in ((exposures, is_exposure), (conversions, ~is_exposure)):
-        kept = which & (down >= 0)
-        filled[down[kept], across[kept]] = counted[kept]
-    # Few goals carry values: read apart, they cost those without none.
-    valued = counts.exclude(value=0.0, value_squares=0.0).values_list("arm_id", "epoch", "at", "value", "value_squares")
-    for arm_id, epoch, at, value, square in valued:
-        if (epoch, at) in row_of:
-            cell = row_of[epoch, at], column_of[arm_id]
-            values[cell], squares[cell] = value, square
+    shown, reached = is_exposure & (down >= 0), ~is_exposure & (down >= 0)
+    exposures[down[shown], across[shown]] = number[shown]
+    for filled, by_row in ((conversions, number), (values, value), (squares, square)):
+        filled[down[reached], across[reached]] = by_row[reached]
     return Evidence(
         arms=arms,
         strata=strata,

@@ -88,8 +88,12 @@ def test_every_line_of_the_rates_so_far_lies_inside_the_frame(size):
 
 
 def test_the_first_few_visitors_do_not_flatten_the_rates_of_all_the_others():
-    moments = [Moment(at=START, epoch=1, shares={}, reason="", counts={"control": [3, 2], "v2": [3, 2]})]
+    moments = [
+        Moment(at=START + timedelta(hours=hour), epoch=1, shares={}, reason="", counts={"control": seen, "v2": seen})
+        for hour, seen in enumerate(([3, 2], [3000, 100]))
+    ]
     chart = all_charts(make_report([make_arm("control"), make_arm()], history=moments))[-1]
+    assert chart.key == "history"
     assert all(float(row[-1].removesuffix("%")) < 10 for row in chart.rows)
 
 

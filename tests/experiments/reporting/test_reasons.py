@@ -204,7 +204,7 @@ def test_a_visitor_of_a_revenue_goal_is_worth_the_orders_divided_by_visitors():
     assert (values["control"].per_visitor, values["control"].per_order) == (2.0, 100.0)
     low, high = there(values["control"].interval)
     assert low < 2.0 < high
-    assert money_of(there(report.money)).values[0].per_visitor == "2.00 EUR"
+    assert money_of(there(report.money), control="control", leader="").values[0].per_visitor == "2.00 EUR"
 
 
 # --- In the workbook ---------------------------------------------------------------------------------------------
