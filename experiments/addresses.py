@@ -17,6 +17,8 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
 from django.http.request import validate_host
 
 from experiments import deployment, flags, lifecycle
@@ -39,6 +41,10 @@ INVENTED: Final = "192.0.2.77"
 QUERY: Final = "utm_source=greenhouse-test&gclid=1"
 LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 RESERVED: Final = ("/p/", "/console/", "/api/", "/static/", "/ofrep/")
+# What a page answers below its own path (splitter/app.py).
+ANSWERED: Final = frozenset(
+    {"event", "forget", "form", "go", "greenhouse.js", "i", "robots.txt", "seen", "thanks", "token"}
+)
 AGENT: Final = "Mozilla/5.0 (compatible; Greenhouse self-test)"  # a program's: uncounted even if the mark is lost
 
 
@@ -93,18 +99,64 @@ def _is_our_own(host: str, port: int) -> bool:
     return port in ports or host not in LOOPBACK
 
 
-def give(experiment: Experiment, address: str) -> None:
-    """Keep an address that `normal` returned, and show the page there. Raise WrongAddress if it is taken."""
-    taken = Experiment.objects.filter(address=address).exclude(pk=experiment.pk).first() if address else None
-    if taken is not None:
-        raise WrongAddress(f"“{taken.name}” has that address already.")
-    Experiment.objects.filter(pk=experiment.pk).update(address=address, address_check=None)
+def give(experiment: Experiment, address: str, *, by: User | None = None) -> None:
+    """Keep an address that `normal` returned, and show the page there. Raise WrongAddress if it is not free.
+
+    What stood under four eyes is not given to another brand, but by an administrator: a single person could else take
+    the address of a page that two agreed to, and put another page there.
+    """
+    with transaction.atomic():
+        # Race: two who give one at once take turns, since each locks those that have one; the same is unique anyway.
+        others = Experiment.objects.select_for_update().exclude(pk=experiment.pk)
+        if address:
+            _refuse_what_is_taken(address, others.exclude(address=""))
+            if not (by and by.is_superuser):
+                _refuse_what_is_kept(experiment, address, others.exclude(earlier_addresses=[]))
+        changes: dict[str, Any] = {"address": address, "address_check": None}
+        if experiment.address and experiment.nursery.brief.brand.asks_four_eyes:
+            changes["earlier_addresses"] = sorted({*experiment.earlier_addresses, experiment.address})
+        Experiment.objects.filter(pk=experiment.pk).update(**changes)
     experiment.refresh_from_db()
     if experiment.deployment is None:
         return
     # An imported page names its own address here and there, so its bytes change with it.
     deployment.request(experiment, reason=f"address {address or 'of Greenhouse'}")
     lifecycle.publish_or_leave_to_timetable(experiment)
+
+
+def _refuse_what_is_taken(address: str, others: Iterable[Experiment]) -> None:
+    wanted = _place(address)
+    for other in others:
+        theirs = _place(other.address)
+        if wanted == theirs:
+            raise WrongAddress(f"“{other.name}” has that address already.")
+        if _is_inside(wanted, theirs) or _is_inside(theirs, wanted):
+            raise WrongAddress(
+                f"“{other.name}” stands at {other.address}, and one of the two would take the other’s buttons or forms."
+            )
+
+
+def _refuse_what_is_kept(experiment: Experiment, address: str, others: Iterable[Experiment]) -> None:
+    brand = experiment.nursery.brief.brand_id
+    for other in others:
+        if _place(address) in map(_place, other.earlier_addresses) and other.nursery.brief.brand_id != brand:
+            raise WrongAddress(
+                f"“{other.name}” stood there, and its brand asks for four eyes. "
+                "Only an administrator gives that address to another brand."
+            )
+
+
+def _place(address: str) -> tuple[str, str]:
+    """Return host and path as the visitor tier tells places apart: http or https, with or without the usual port."""
+    place = own_place(address, cookie_seconds=1)
+    return place.host.removesuffix(":80").removesuffix(":443"), place.base
+
+
+def _is_inside(inner: tuple[str, str], outer: tuple[str, str]) -> bool:
+    """Tell whether one page would stand where the other answers clicks, forms and pictures."""
+    (host, base), (other_host, other_base) = inner, outer
+    below = base.removeprefix(other_base) if base.startswith(other_base) else ""
+    return host == other_host and below.partition("/")[0] in ANSWERED
 
 
 def given_words(address: str) -> str:

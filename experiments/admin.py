@@ -274,7 +274,8 @@ class ExperimentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no 
         if not change:
             obj.nursery = Nursery.objects.create(brief=form.cleaned_data["brief"])
             obj.created_by = cast("User", request.user)  # admin_view lets no stranger in
-        obj.edited_by = cast("User", request.user)
+        for name, value in lifecycle.authored(obj, cast("User", request.user)).items():
+            setattr(obj, name, value)
         super().save_model(request, obj, form, change)
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:  # noqa: FBT001, FBT002

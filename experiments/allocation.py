@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 TOP_TWO: Mapping[str, float] = {Experiment.Policy.LEARN: 0.9, Experiment.Policy.QUICK: 0.8}
 PROOF_SPLIT = 0.5  # of the proof round, for each of its two pages: the split that tells most
 BRED = frozenset({Operator.CROSSOVER, Operator.MUTATION, Operator.FRESH})
+LEADS = 0.5  # probability best from which a page is called the leader; before, it is the first among equals
 LEAST_CHANGE = 0.001  # shares closer than this to the ones in force are not worth a new epoch
 
 
@@ -114,6 +115,7 @@ def _review(experiment: Experiment, current: Allocation, now: datetime) -> Alloc
     if _changes_nothing(current, arms, shares):
         return current
     leader = arms[int(np.argmax(best))]
+    leads = f"{leader.variant.name} leads with probability {best.max():.0%}"
     counts = zip(arms, believed.live, strict=True)
     shown, converted = believed.known.total_exposures, believed.known.total_conversions
     return _record(
@@ -122,7 +124,7 @@ def _review(experiment: Experiment, current: Allocation, now: datetime) -> Alloc
         shares=_keyed(arms, shares),
         counts={arm.key: [int(shown[place]), int(converted[place])] for arm, place in counts},
         probability_best=_keyed(arms, best),
-        reason=f"{leader.variant.name} leads with probability {best.max():.0%}"[:200],
+        reason=leads[:200] if best.max() >= LEADS else "no page leads clearly yet",
         now=now,
     )
 

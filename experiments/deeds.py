@@ -35,16 +35,24 @@ def record(about: Model, by: User | None, what: str) -> None:
     )
 
 
+def told(entry: LogEntry, *, shows_where: bool) -> str:
+    """Return what somebody did, in words; where notifications go is only for those who may send them there."""
+    words = entry.get_change_message() or ("Created." if entry.is_addition() else "Saved without a change.")
+    lines = str(words).split("\n")
+    return "\n".join(line for line in lines if shows_where or not line.startswith(WHERE))
+
+
 def about(experiment: Experiment) -> QuerySet[LogEntry]:
     """Return what people did to the experiment, its brief and its brand, the newest first."""
     entries = _entries(experiment, experiment.nursery.brief, experiment.nursery.brief.brand)
     return entries.select_related("user", "content_type").order_by("-action_time", "-pk")
 
 
-def changers_of_surroundings(experiment: Experiment, *, since: datetime) -> set[int]:
-    """Return the people who changed the experiment's brief or brand since then, by primary key."""
-    entries = _entries(experiment.nursery.brief, experiment.nursery.brief.brand)
-    return set(entries.filter(action_time__gt=since).values_list("user_id", flat=True))
+def changers(*kept: Model, since: datetime | None) -> set[int]:
+    """Return the people who changed one of these since then, or ever, by primary key."""
+    entries = _entries(*kept)
+    found = entries.filter(action_time__gt=since) if since else entries
+    return set(found.values_list("user_id", flat=True))
 
 
 def _entries(*kept: Model) -> QuerySet[LogEntry]:

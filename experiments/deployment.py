@@ -71,13 +71,13 @@ def deploy(experiment: Experiment, *, reason: str) -> Deployment:
     site = _site(experiment, frame, imports)
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        if locked.surroundings_at != experiment.surroundings_at:
-            # Race: others were agreed to meanwhile, and their pages may be live already.
+        if locked.surroundings != experiment.surroundings:
+            # Race: others were agreed to or brought back meanwhile, and their pages may be live already.
             return deploy(locked, reason=reason)
         last = locked.deployments.last()
         made = Deployment.objects.create(
             experiment=locked, number=last.number + 1 if last else 1, pages=pages, site=site, reason=reason,
-            surroundings=experiment.surroundings,
+            surroundings=experiment.surroundings, surroundings_at=experiment.surroundings_at,
         )  # fmt: skip
         Experiment.objects.filter(pk=locked.pk).update(deployment=made)
     publish(experiment)
@@ -89,16 +89,25 @@ def roll_back(experiment: Experiment) -> Deployment:
     experiment.refresh_from_db()
     if experiment.deployment is None:
         raise Deployment.DoesNotExist(f"{experiment.slug} was never deployed")
-    earlier = experiment.deployments.filter(number__lt=experiment.deployment.number).last()
+    earlier = deployment_before(experiment)
     if earlier is None:
         raise Deployment.DoesNotExist(f"{experiment.slug} has no earlier deployment")
     # What it was made with comes back too, or the next variant would bring again what was rolled back.
-    made_with = {"surroundings": earlier.surroundings} if earlier.surroundings else {}
-    Experiment.objects.filter(pk=experiment.pk, deployment=experiment.deployment).update(
-        deployment=earlier, **made_with
-    )
+    # And so does the time: whoever changed it since is to be kept from putting it there alone once more.
+    made_with = {"surroundings": earlier.surroundings, "surroundings_at": earlier.surroundings_at}
+    with transaction.atomic():
+        mine = Experiment.objects.filter(pk=experiment.pk, deployment=experiment.deployment)
+        if mine.update(deployment=earlier, **(made_with if earlier.surroundings else {})):
+            Deployment.objects.filter(pk=experiment.deployment.pk).update(is_withdrawn=True)
     publish(experiment)
     return earlier
+
+
+def deployment_before(experiment: Experiment) -> Deployment | None:
+    """Return what a roll-back would serve; never what somebody rolled back from."""
+    if experiment.deployment is None:
+        return None
+    return experiment.deployments.filter(number__lt=experiment.deployment.number, is_withdrawn=False).last()
 
 
 def wait_until_deployed(experiment: Experiment, *, seconds: float) -> bool:

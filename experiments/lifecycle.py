@@ -164,25 +164,42 @@ def own_work(experiment: Experiment, by: User | None) -> str:
         return ""
     if by is None or by.pk in {experiment.created_by_id, experiment.edited_by_id, *experiment.earlier_authors}:
         return "You set this experiment up or changed its settings last, so somebody else has to start it (four eyes)."
-    if by.pk in deeds.changers_of_surroundings(experiment, since=experiment.created_at):
-        return "You changed the brief or the brand since it was set up, so somebody else has to start it (four eyes)."
+    if by.pk in surroundings.changers(experiment):
+        return "You changed the brief or the brand, so somebody else has to start it (four eyes)."
     return ""
 
 
 def authors(experiment: Experiment) -> list[int]:
     """Return the primary keys of those who set the experiment up or changed it, its brief or its brand since."""
-    changed = deeds.changers_of_surroundings(experiment, since=experiment.created_at)
+    changed = surroundings.changers(experiment)
     known = {experiment.created_by_id, experiment.edited_by_id, *experiment.earlier_authors, *changed}
     return sorted(pk for pk in known if pk is not None)
 
 
-def renew(experiment: Experiment, *, by: User | None) -> None:
-    """Have the live pages made with what brief and brand say now. Raise WrongStatus or FourEyes."""
+def authored(experiment: Experiment, by: User) -> dict[str, Any]:
+    """Return what is to be kept of whoever changed settings or goals, beside all who did before.
+
+    What was planned before, was planned for something else.
+    """
+    return {
+        "edited_by": by,
+        "earlier_authors": sorted({*experiment.earlier_authors, by.pk}),
+        "scheduled_at": None,
+    }
+
+
+def renew(experiment: Experiment, *, by: User | None, read: str | None = None) -> None:
+    """Have the live pages made with what brief and brand say now. Raise WrongStatus or FourEyes.
+
+    `read` is surroundings.digest of what the person has seen: what was changed since, nobody has agreed to.
+    """
     if experiment.deployment_id is None:
         raise WrongStatus("Nothing is live yet. Start the experiment first.")
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         _refuse_own_changes(locked, by)
+        if read is not None and read != surroundings.digest(locked):
+            raise WrongStatus("The brief or the brand was changed again a moment ago. Read the changes once more.")
         told = surroundings.differences(locked)
         _agree(locked)
         deeds.record(locked, by, "\n".join(["Put the changed brief and brand on the live pages.", *told]))
@@ -199,8 +216,7 @@ def _agree(experiment: Experiment) -> None:
 def _refuse_own_changes(experiment: Experiment, by: User | None) -> None:
     if not experiment.nursery.brief.brand.asks_four_eyes:
         return
-    since = experiment.surroundings_at or experiment.started_at or experiment.created_at
-    if by is None or by.pk in deeds.changers_of_surroundings(experiment, since=since):
+    if by is None or by.pk in surroundings.changers(experiment):
         raise FourEyes("You changed the brief or the brand, so somebody else has to put it on live pages (four eyes).")
 
 
@@ -244,7 +260,7 @@ def plan(
     with transaction.atomic():
         allowed = {Status.DRAFT} if starts_at else {Status.DRAFT, *GOING}
         planned = Experiment.objects.filter(pk=experiment.pk, status__in=allowed)
-        if not planned.update(**changes, scheduled_by=by):
+        if not planned.update(**changes, scheduled_by=by, scheduled_at=timezone.now()):
             experiment.refresh_from_db()
             refuse_unless(experiment, allowed, "plan")
         experiment.refresh_from_db()

@@ -111,6 +111,8 @@ class Experiment(models.Model):
     outlook = models.JSONField(null=True, editable=False)  # how long still, as last simulated; see outlook.py
     # Where visitors find the page on a site of the marketer's, as https://shop.example/offer/; empty for /p/…/ here.
     address = models.CharField(max_length=200, blank=True, default="", editable=False)
+    # Those it had under four eyes: no page of another brand comes to stand there.
+    earlier_addresses = models.JSONField(default=list, editable=False)
     address_check = models.JSONField(null=True, editable=False)  # what the last look at that address found
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
@@ -127,6 +129,8 @@ class Experiment(models.Model):
     # When the timetable is to start and to stop it, who said so, and in which time zone they think of it.
     starts_at = models.DateTimeField(null=True, editable=False, db_index=True)
     ends_at = models.DateTimeField(null=True, editable=False, db_index=True)
+    # When that was said; None once settings or goals were changed since.
+    scheduled_at = models.DateTimeField(null=True, editable=False)
     scheduled_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
     )
@@ -392,6 +396,8 @@ class Deployment(models.Model):
     pages = models.JSONField()  # {arm key: {"page": sha256, "form": sha256 or null, "thanks": sha256}}
     site = models.JSONField()  # what all arms share: links, form, images, as the snapshot has them
     surroundings = models.JSONField(null=True)  # the experiment's, which it was made with
+    surroundings_at = models.DateTimeField(null=True)  # when they were agreed to
+    is_withdrawn = models.BooleanField(default=False)  # somebody rolled back from it: no roll-back leads to it again
     reason = models.CharField(max_length=200)
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -60,7 +60,19 @@ def _planner(experiment: Experiment, now: datetime) -> User:
     by = experiment.scheduled_by
     if by is None or not by.is_active or not by.has_perm(MAY_START):
         raise CannotStart("Whoever planned it may not start experiments any more.")
+    _refuse_what_nobody_read(experiment, by)
     return by
+
+
+def _refuse_what_nobody_read(experiment: Experiment, planner: User) -> None:
+    """Under four eyes a plan holds for what the planner could read."""
+    brief = experiment.nursery.brief
+    if not brief.brand.asks_four_eyes:
+        return
+    if experiment.scheduled_at is None:
+        raise CannotStart("Its settings or goals were changed after it was planned. Read them, and plan it again.")
+    if deeds.changers(brief, brief.brand, since=experiment.scheduled_at) - {planner.pk}:
+        raise CannotStart("The brief or the brand was changed after it was planned. Read it, and plan it again.")
 
 
 def _refuse(experiment: Experiment, planned: datetime | None, reason: str) -> None:

@@ -7,9 +7,12 @@ who may start experiments has put it there, whatever else has pages made anew: a
 Pictures are kept as blobs when they are agreed to, so one that is taken off the brand later does not leave a hole.
 """
 
+import hashlib
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -80,6 +83,36 @@ def agree(experiment: Experiment) -> None:
     experiment.save(update_fields=["surroundings", "surroundings_at"])
 
 
+def changers(experiment: Experiment) -> set[int]:
+    """Return the people who changed brief or brand since the experiment's pages were last agreed to.
+
+    Before that is, for the brief and for the brand each, since pages of any experiment were made with it: what stood
+    there then, somebody has agreed to.
+    """
+    brief = experiment.nursery.brief
+    if since := experiment.surroundings_at:
+        return deeds.changers(brief, brief.brand, since=since)
+    same_brief = Experiment.objects.filter(nursery__brief=brief)
+    same_brand = Experiment.objects.filter(nursery__brief__brand=brief.brand)
+    of_brief, of_brand = _last_agreed(same_brief), _last_agreed(same_brand)
+    first = {brief.created_by_id} if of_brief is None and brief.created_by_id else set()
+    return first | deeds.changers(brief, since=of_brief) | deeds.changers(brief.brand, since=of_brand)
+
+
+def _last_agreed(experiments: QuerySet[Experiment]) -> datetime | None:
+    last: datetime | None = experiments.aggregate(last=Max("surroundings_at"))["last"]
+    return last
+
+
+def digest(experiment: Experiment) -> str:
+    """Return what changes with every change of brief and brand: what somebody has read, they may agree to."""
+    try:
+        now = of_now(experiment)
+    except ValidationError:
+        return ""
+    return hashlib.sha256(now.model_dump_json().encode()).hexdigest()[:32]
+
+
 def differences(experiment: Experiment) -> list[str]:
     """Say in words what was changed since it was agreed to; nothing for an experiment that follows its brief."""
     if experiment.surroundings is None:
@@ -130,7 +163,7 @@ def _replaced(before: Look, now: Look) -> list[str]:
 
 def _field_said(field: FormField) -> str:
     more = [*field.options, *([] if field.is_required else ["may stay empty"])]
-    return f"{field.label} ({', '.join([field.kind, *more])})"
+    return f"{field.label} ({', '.join([field.kind, f'at most {field.max_length}', *more])})"
 
 
 def _said(surroundings: Surroundings) -> dict[str, Any]:

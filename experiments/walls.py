@@ -116,6 +116,8 @@ def _refuse_numbers(walls: Walls) -> None:
 
 
 def _refuse_hours(walls: Walls) -> None:
+    if any(at and at.tzinfo for at in (walls.quiet_from, walls.quiet_until)):
+        raise BadWall("quiet_from", "Give the time on the clocks of the time zone, such as 22:00, without an offset.")
     if (walls.quiet_from is None) != (walls.quiet_until is None):
         raise BadWall("quiet_until", "Quiet hours need a beginning and an end.")
     if walls.quiet_from is not None and walls.quiet_from == walls.quiet_until:
@@ -223,8 +225,12 @@ def _off(
 def want_round(experiment: Experiment, *, by: User | None) -> bool:
     """Ask for a round before it is due; every other wall still stands. Return False while breeding is off."""
     with transaction.atomic():
-        if not Evolution.objects.filter(experiment=experiment, is_on=True).update(is_wanted_now=True):
+        kept = Evolution.objects.select_for_update().filter(experiment=experiment, is_on=True).first()
+        if kept is None:
             return False
+        if kept.is_wanted_now:
+            return True
+        Evolution.objects.filter(pk=kept.pk).update(is_wanted_now=True)
         _tell(experiment, Kind.SWITCHED, "Asked for a round of breeding now.", by)
     return True
 

@@ -16,7 +16,7 @@ from variants.directions import Part
 from variants.generation import cancel
 from variants.models import Brand, Brief, Direction, Generation, ModelCall, Variant
 from variants.problems import Invalid, Paged, require
-from variants.text import Line, Link
+from variants.text import Line, Link, OptionalLine
 
 router = Router(tags=["variants"])
 
@@ -29,10 +29,10 @@ class BrandIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[Line, Field(max_length=80)]
-    voice: Annotated[str, Field(max_length=200)] = ""
+    voice: Annotated[OptionalLine, Field(max_length=200)] = ""
     primary_colour: Colour = "#0b6e4f"
     accent_colour: Colour = "#f2a541"
-    legal_footer: Annotated[str, Field(max_length=400)] = ""
+    legal_footer: Annotated[OptionalLine, Field(max_length=400)] = ""
     privacy_url: Link | None = None
 
 

@@ -121,8 +121,11 @@ def _origin(parents: Sequence[Variant]) -> Variant.Origin:
 
 
 def _take_in(variant: Variant, bred: Breeding) -> None:
-    Variant.objects.filter(pk=variant.pk).update(operator=bred.operator)
+    parents = [] if bred.operator == Operator.FRESH else list(bred.parents.select_related("generation"))
+    # Their words stand in the child.
+    variant.earlier_authors = sorted({pk for parent in parents for pk in review.authors(parent)})
     variant.operator = bred.operator
+    variant.save(update_fields=["operator", "earlier_authors"])
     if bred.operator != Operator.FRESH:
         variant.parents.set(bred.parents.all())
 

@@ -147,6 +147,7 @@ class BriefDraft(models.Model):
     # The brief that it changes; without one it becomes a new brief, and an experiment that grows from it.
     brief = models.OneToOneField(Brief, null=True, on_delete=models.CASCADE, related_name="draft")
     values = models.JSONField(default=dict)  # {name of a field of the form: what was typed}
+    typed_by = models.JSONField(default=list, editable=False)  # primary keys of all who typed in it
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     saved_at = models.DateTimeField(default=timezone.now, editable=False)
 

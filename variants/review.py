@@ -214,7 +214,8 @@ def edit(variant: Variant, content: Mapping[str, Any], by: Person, *, is_live: b
     new = {
         "content": page.model_dump(mode="json"), "edited_by": by, "earlier_authors": authors(variant), **judged.stored
     }  # fmt: skip
-    return _move(variant, set(Variant.Status), Variant.Status.DRAFT, by=by, **new)
+    # Race: only from the status that the caller saw. What was approved meanwhile may be live by now.
+    return _move(variant, {Variant.Status(variant.status)}, Variant.Status.DRAFT, by=by, **new)
 
 
 def _move(variant: Variant, before: set[Variant.Status], after: Variant.Status, *, by: Person, **new: Any) -> Variant:

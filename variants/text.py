@@ -73,6 +73,9 @@ def _safe_link(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in LINK_SCHEMES or (parts.scheme in {"http", "https"} and not parts.hostname):
         raise ValueError(f"{value!r} is not a link; start it with https:// (or mailto:, tel:)")
+    if parts.scheme in {"http", "https"} and "@" in parts.netloc:
+        # https://shop.example:page@elsewhere.example/ leads to elsewhere.example.
+        raise ValueError(f"{value!r} names a user before its host, which hides where it leads; leave that out")
     return value
 
 
@@ -87,6 +90,10 @@ Line = Annotated[
 # A longer text that may hold line breaks.
 Paragraph = Annotated[
     str, BeforeValidator(_normalise), AfterValidator(_refuse_hidden_characters), AfterValidator(_refuse_empty)
+]
+# The same, or nothing.
+OptionalLine = Annotated[
+    str, BeforeValidator(_normalise), AfterValidator(_refuse_hidden_characters), AfterValidator(_one_line)
 ]
 Link = Annotated[
     str,

@@ -15,6 +15,7 @@ from experiments.console.app_keys import AppForm
 from experiments.models import AppKey, Experiment, ShareLink
 from experiments.reporting import share
 from variants.problems import Conflict, Invalid, Paged, require
+from variants.text import OptionalLine
 
 router = Router(tags=["outside"])
 
@@ -25,7 +26,7 @@ NUL_FREE = r"^[^\x00]*$"  # PostgreSQL keeps no NUL
 class LinkIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(max_length=80, pattern=NUL_FREE)] = ""  # who it is for
+    name: Annotated[OptionalLine, Field(max_length=80)] = ""  # who it is for
 
 
 class LinkOut(Schema):
@@ -100,7 +101,7 @@ def give_address(request: HttpRequest, experiment_id: int, payload: AddressIn) -
     try:
         address = addresses.normal(payload.address)
         if address != experiment.address:
-            addresses.give(experiment, address)
+            addresses.give(experiment, address, by=user)
             deeds.record(experiment, user, addresses.given_words(address))
     except addresses.WrongAddress as error:
         raise Invalid([{"field": "address", "reason": str(error)}]) from error
@@ -129,7 +130,7 @@ def _address_of(experiment: Experiment) -> AddressOut:
 class AppIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(max_length=80, pattern=NUL_FREE)]
+    name: Annotated[OptionalLine, Field(max_length=80)]
     origins: list[str] = []  # sites from which a browser may use the key, such as https://shop.example
 
 

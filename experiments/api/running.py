@@ -1,5 +1,6 @@
 """The API's part about experiments that run: their plan, arms that leave, and what people did."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
@@ -19,11 +20,14 @@ from variants.problems import Invalid, Paged, require
 router = Router(tags=["experiments"])
 
 
+LAST_DAY = datetime(9000, 1, 1, tzinfo=UTC)  # every zone's clocks can still show it
+
+
 class PlanIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    starts_at: AwareDatetime | None = None
-    ends_at: AwareDatetime | None = None
+    starts_at: Annotated[AwareDatetime, Field(le=LAST_DAY)] | None = None
+    ends_at: Annotated[AwareDatetime, Field(le=LAST_DAY)] | None = None
     time_zone: str = "UTC"  # in which people are told of it
 
 
@@ -59,7 +63,7 @@ class DeedOut(Schema):
 
     @staticmethod
     def resolve_what(entry: LogEntry) -> str:
-        return entry.get_change_message() or ("Created." if entry.is_addition() else "Saved without a change.")
+        return deeds.told(entry, shows_where=False)
 
 
 @router.put("/experiments/{experiment_id}/schedule", response=PlanOut)
@@ -103,6 +107,7 @@ def retire(request: HttpRequest, experiment_id: int, key: ArmKey) -> Experiment:
 
 
 class ChangesOut(Schema):
+    digest: str  # stands for all that was read; `renew` takes it back
     changes: list[str]  # in words, before → after; empty: the live pages are as brief and brand say
 
 
@@ -110,15 +115,16 @@ class ChangesOut(Schema):
 def changes(request: HttpRequest, experiment_id: int) -> ChangesOut:
     """Say what was changed in brief and brand since the live pages were made with them."""
     require(request, "experiments.view_experiment")
-    return ChangesOut(changes=surroundings.differences(get_object_or_404(Experiment, pk=experiment_id)))
+    experiment = get_object_or_404(Experiment, pk=experiment_id)
+    return ChangesOut(digest=surroundings.digest(experiment), changes=surroundings.differences(experiment))
 
 
 @router.post("/experiments/{experiment_id}/renew", response=ExperimentOut)
-def renew(request: HttpRequest, experiment_id: int) -> Experiment:
-    """Put what was changed in brief and brand on the live pages."""
+def renew(request: HttpRequest, experiment_id: int, read: str | None = None) -> Experiment:
+    """Put what was changed in brief and brand on the live pages; 409 if it is not what the digest `read` stands for."""
     user = require(request, "experiments.start_experiment")
     experiment = get_object_or_404(Experiment, pk=experiment_id)
-    lifecycle.renew(experiment, by=user)
+    lifecycle.renew(experiment, by=user, read=read)
     experiment.refresh_from_db()
     return experiment
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments import addresses, deployment
 from experiments.console import workbench
-from experiments.console.views import View, frame, opens, record
+from experiments.console.views import View, frame, opens, record, user_of
 from experiments.models import Experiment
 
 LONGEST_TYPED: Final = 200
@@ -48,7 +48,7 @@ def show(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 def _give(request: HttpRequest, experiment: Experiment, address: str) -> None:
     if address == experiment.address:
         return
-    addresses.give(experiment, address)
+    addresses.give(experiment, address, by=user_of(request))
     said = addresses.given_words(address)
     record(request, experiment, said)
     messages.success(request, f"{said} Have a look whether visitors get their pages there." if address else said)

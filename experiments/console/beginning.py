@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
@@ -167,7 +168,7 @@ def new_brief(request: HttpRequest, draft_pk: int) -> HttpResponse:
 @opens(WRITE_BRIEF)
 def brief_step(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     """Show the brief of an experiment, keep what is changed, or take it over."""
-    brief = experiment.nursery.brief
+    brief = Brief.objects.select_related("brand").get(pk=experiment.nursery.brief_id)  # which the form may change
     draft = BriefDraft.objects.filter(brief=brief).first()
     if request.method == "POST":
         draft = draft or BriefDraft(brief=brief, created_by=user_of(request))
@@ -176,9 +177,11 @@ def brief_step(request: HttpRequest, experiment: Experiment) -> HttpResponse:
             return _kept(request)
     form = form_with(draft.values if draft else {}, brief=brief, checked=request.method == "POST")
     if request.method == "POST" and draft is not None and form.is_valid():
-        form.saved(by=user_of(request))
-        draft.delete()
-        deeds.record(brief, user_of(request), "Changed in the first step of an experiment.")
+        with transaction.atomic():
+            form.saved(by=user_of(request))
+            for typist in User.objects.filter(pk__in=draft.typed_by):
+                deeds.record(brief, typist, "Changed in the first step of an experiment.")
+            draft.delete()
         messages.success(request, f"The brief is saved. {WAITS if experiment.started_at else STAYS}")
         return HttpResponseRedirect(steps.url_of(experiment.pk, steps.DIRECTIONS))
     context = {
@@ -195,6 +198,7 @@ def brief_step(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 
 def _keep(draft: BriefDraft, request: HttpRequest) -> None:
     draft.values = {**draft.values, **kept_values(request.POST)}
+    draft.typed_by = sorted({*draft.typed_by, user_of(request).pk})
     draft.saved_at = timezone.now()
     draft.save()
 

@@ -28,6 +28,9 @@ PERCENT: Final = 100
 LONGEST_LESSON: Final = 400
 
 GENES = [(slot, SLOT_WORDS[slot].capitalize()) for slot in SLOTS]
+FOUR_EYES: Final = (
+    "This brand asks for four eyes, so autopilot approves nothing: children wait for an approver either way."
+)
 GOING_LIVE = [
     ("ask", "A person looks at each child first"),
     ("autopilot", "Autopilot: a child on which no gate has anything to remark goes live by itself"),
@@ -84,6 +87,8 @@ class WallsForm(forms.Form):
         super().__init__(*values, **more)
         self._known = [(str(one.pk), one.angle) for one in experiment.nursery.directions.filter(is_struck=False)]
         self.fields["directions"].choices = self._known  # type: ignore[attr-defined]
+        if experiment.nursery.brief.brand.asks_four_eyes:
+            self.fields["going_live"].help_text = FOUR_EYES
         self.fields["time_zone"].choices = [(name, name.replace("_", " ")) for name in zones()]  # type: ignore[attr-defined]
 
     def walls(self) -> Walls:

@@ -50,7 +50,11 @@ def of(experiment: Experiment, *, shows_where: bool) -> dict[str, Any]:
 def _deeds(experiment: Experiment, *, shows_where: bool) -> list[Deed]:
     """Return what people did, and what Greenhouse did by itself, the newest first."""
     found = [
-        Deed(at=entry.action_time, who=str(entry.user), what=f"{_about(entry)}{_what(entry, shows_where=shows_where)}")
+        Deed(
+            at=entry.action_time,
+            who=str(entry.user),
+            what=f"{_about(entry)}{deeds.told(entry, shows_where=shows_where)}",
+        )
         for entry in deeds.about(experiment)[:MOST_ENTRIES]
     ]
     every = [*found, *_left(experiment), *_bred(experiment)]
@@ -66,13 +70,6 @@ def _bred(experiment: Experiment) -> list[Deed]:
 def _about(entry: LogEntry) -> str:
     kind = entry.content_type.model_class() if entry.content_type else None
     return {Brief: "Brief: ", Brand: "Brand: "}.get(kind, "") if kind else ""
-
-
-def _what(entry: LogEntry, *, shows_where: bool) -> str:
-    told = entry.get_change_message() or ("Created." if entry.is_addition() else "Saved without a change.")
-    if shows_where:
-        return str(told)
-    return "\n".join(line for line in told.split("\n") if not line.startswith(deeds.WHERE))
 
 
 def _left(experiment: Experiment) -> list[Deed]:

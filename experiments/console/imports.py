@@ -18,6 +18,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_http_methods
 
+from experiments import lifecycle
 from experiments.console import workbench
 from experiments.console.overview import workbench_url
 from experiments.console.previews import PICKS, preview_url
@@ -188,6 +189,7 @@ def _pick(request: HttpRequest, experiment: Experiment, kept: ImportedPage) -> N
         messages.error(request, "Click a link, a button or a form on the page first.")
     elif key == "":
         pick(kept, id_, "")
+        _note_author(request, experiment)
         record(request, experiment, f"{words} is no goal any more.")
         messages.success(request, f"{words} is no goal any more.")
     else:
@@ -196,13 +198,17 @@ def _pick(request: HttpRequest, experiment: Experiment, kept: ImportedPage) -> N
             messages.error(request, "Choose a goal.")
             return
         pick(kept, id_, goal.key)
-        Experiment.objects.filter(pk=experiment.pk).update(edited_by=user_of(request))  # four eyes
+        _note_author(request, experiment)
         record(request, experiment, f"{words} counts as {goal}.")
         messages.success(request, f"{words}: {_counts(id_)}, as the goal “{goal}”.")
 
 
 def _counts(id_: str) -> str:
     return "it counts when it is sent" if id_.startswith("f") else "clicks on it count"
+
+
+def _note_author(request: HttpRequest, experiment: Experiment) -> None:
+    Experiment.objects.filter(pk=experiment.pk).update(**lifecycle.authored(experiment, user_of(request)))
 
 
 def _new_goal(experiment: Experiment, id_: str, words: str) -> Goal:

@@ -14,6 +14,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
+from experiments import lifecycle
 from experiments.console import feed, planning, steps, workbench
 from experiments.console.checklist import checklist
 from experiments.console.forms import POLICIES
@@ -110,7 +111,9 @@ def _may_set(request: HttpRequest, experiment: Experiment) -> bool:
 
 def _update(request: HttpRequest, experiment: Experiment, **values: Any) -> None:
     """Change these settings and nothing else that others may change meanwhile; four eyes want to know who did."""
-    Experiment.objects.filter(pk=experiment.pk, status=DRAFT).update(**values, edited_by=user_of(request))
+    Experiment.objects.filter(pk=experiment.pk, status=DRAFT).update(
+        **values, **lifecycle.authored(experiment, user_of(request))
+    )
 
 
 # --- what counts ----------------------------------------------------------------------------------------------------

@@ -523,7 +523,7 @@ def renew(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     return done(
         request,
         experiment,
-        partial(lifecycle.renew, experiment, by=user_of(request)),
+        partial(lifecycle.renew, experiment, by=user_of(request), read=request.POST.get("read")),
         says="The live pages are made again from the brief and the brand as they are now.",
     )
 

@@ -128,6 +128,7 @@ class Summary:
     proof_result: str  # of the newest round that is over
     provable: Sequence[Arm]  # arms one of which may be proved
     changes: Sequence[str]  # of brief and brand since the live pages were made with them
+    read: str  # stands for brief and brand as `changes` tells of them
     can_roll_back: bool
     winner: str  # of a running experiment: the name of the arm that is better than today's page for sure
 
@@ -167,7 +168,8 @@ def summary(experiment: Experiment, numbers: dict[str, int]) -> Summary:
         proof_result=_proof_result(experiment),
         provable=_provable(experiment, arms),
         changes=surroundings.differences(experiment),
-        can_roll_back=_has_earlier_deployment(experiment),
+        read=surroundings.digest(experiment) if experiment.surroundings else "",
+        can_roll_back=deployment.deployment_before(experiment) is not None,
         winner=(experiment.standing or {}).get("winner_name", "") if experiment.status in lifecycle.GOING else "",
     )
 
@@ -246,12 +248,6 @@ def _proof_result(experiment: Experiment) -> str:
         over = over.exclude(epoch=experiment.proof_epoch)
     newest = None if experiment.frozen_at else over.last()
     return f"“{newest.arm.variant}” had a proof round; the report has its lift." if newest else ""
-
-
-def _has_earlier_deployment(experiment: Experiment) -> bool:
-    if experiment.deployment is None:
-        return False
-    return experiment.deployments.filter(number__lt=experiment.deployment.number).exists()
 
 
 def does(goal: Goal) -> str:

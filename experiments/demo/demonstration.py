@@ -81,7 +81,7 @@ def plant(*, by: User, variants: int, say: Say, stopping: threading.Event) -> Ex
     say(f"{written.accepted} of {variants} pages written, {approved} of them approved. {written.message}".strip())
     if not approved:
         raise DemonstrationFailed(f"no page could be approved: {written.message}")
-    deeds.record(experiment, by, f"Approved {approved} variants, those on which no gate had anything to remark.")
+    deeds.record(experiment, by, f"Approved {approved} variants that no gate stops.")
     lifecycle.start(experiment, by=by)
     if not deployment.wait_until_deployed(experiment, seconds=DEPLOYING_SECONDS):
         raise DemonstrationFailed(f"the pages were not deployed within {DEPLOYING_SECONDS:g} s")

@@ -152,11 +152,9 @@ class Refresher:
 
 
 def _addressed(experiments: Iterable[Experiment]) -> dict[str, list[Experiment]]:
-    found: dict[str, list[tuple[int, Experiment]]] = {}
+    found: dict[str, list[tuple[tuple[int, int], Experiment]]] = {}
     for experiment in experiments:
         if own := experiment.own_place:
-            found.setdefault(own.host, []).append((len(own.base), experiment))
-    return {
-        host: [experiment for _, experiment in sorted(each, key=itemgetter(0), reverse=True)]
-        for host, each in found.items()
-    }
+            # The longest path first; of two at the same place the older, in whatever order they were read.
+            found.setdefault(own.host, []).append(((-len(own.base), experiment.number), experiment))
+    return {host: [experiment for _, experiment in sorted(each, key=itemgetter(0))] for host, each in found.items()}

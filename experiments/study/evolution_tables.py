@@ -22,7 +22,7 @@ def markdown(results: Blocks) -> str:
         row.key: _all_runs(results[name].values()) for row in ROWS if (name := f"evolution/{row.key}/all") in results
     }
     rows = [row for row in ROWS if row.key in found]
-    parts = ["Written by `manage.py evolution_study` as it computed them. After ± stands one standard error.", WORLDS]
+    parts = [f"Written by `manage.py evolution_study` as it computed them, {_runs(found.values())}. {ERRORS}", WORLDS]
     parts += [_worlds(rows), TARGETS, _targets(found), EARNED, _earned(rows, found)]
     return "\n\n".join([*parts, BRED, _bred(rows, found)])
 
@@ -32,6 +32,13 @@ def _all_runs(blocks: Iterable[Measurements]) -> Found:
     return {measure: np.concatenate([np.array(block[measure]) for block in blocks]) for measure in blocks[0]}
 
 
+def _runs(found: Iterable[Found]) -> str:
+    numbers = [len(world["children"]) for world in found] or [0]
+    least, most = min(numbers), max(numbers)
+    return f"from {least} runs of each world" if least == most else f"from {least} to {most} runs of each world"
+
+
+ERRORS: Final = "After ± stands one standard error."
 WORLDS: Final = "**Worlds**"
 TARGETS: Final = "**What was to be reached**"
 EARNED: Final = "**Conversions, and the true lift over today's page of what is called best at the end**"

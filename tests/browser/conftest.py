@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.core.servers.basehttp import ThreadedWSGIServer
 from django.test.testcases import LiveServerThread
-from playwright.sync_api import Browser, BrowserType, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Page, ViewportSize, sync_playwright
 
+PHONE, DESKTOP = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 # A browser that dies under a test says nothing of the page. A page that kills browsers kills the second one too.
 CRASHES = ["Target page, context or browser has been closed", "Page crashed", "Target crashed"]
@@ -81,3 +82,15 @@ def browsers() -> Iterator[Browsers]:
 @pytest.fixture
 def chromium(browsers: Browsers) -> Browser:
     return browsers.running()
+
+
+@pytest.fixture
+def tab(chromium: Browser) -> Iterator[Page]:
+    """A page that fails the test if the browser had anything to complain about."""
+    complaints: list[str] = []
+    found = chromium.new_page(viewport=DESKTOP)
+    found.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    found.on("pageerror", lambda error: complaints.append(str(error)))
+    yield found
+    found.close()
+    assert complaints == []

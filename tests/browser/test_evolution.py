@@ -1,16 +1,16 @@
 """Three generations as somebody sees them: walls set, rounds bred, the tree and the credit in the report."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Page, expect
 
 from experiments import allocation, evolution
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
 from experiments.reporting.share import share_url
+from tests.browser.conftest import DESKTOP, PHONE
 from tests.experiments.garden import look_at_children, make_garden
 from variants.models import Breeding
 
@@ -21,21 +21,8 @@ pytestmark = [
     pytest.mark.usefixtures("redis_url", "eager_tasks"),
 ]
 
-PHONE, DESKTOP = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
 ROUNDS = 3
 VISITORS, RATE = 12_000, 0.06
-
-
-@pytest.fixture
-def tab(chromium: Browser) -> Iterator[Page]:
-    """A page that fails the test if the browser had anything to complain about."""
-    complaints: list[str] = []
-    found = chromium.new_page(viewport=DESKTOP)
-    found.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    found.on("pageerror", lambda error: complaints.append(str(error)))
-    yield found
-    found.close()
-    assert complaints == []
 
 
 def open_evolution(tab: Page, experiment: Experiment, live_server: Any) -> None:

@@ -9,31 +9,19 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Page, expect
 
 from experiments.models import EXPOSURES, Arm, Experiment, ShareLink
 from experiments.reporting import page
 from experiments.reporting.share import card_url_of, make_link, share_url, token_of, url_of
+from tests.browser.conftest import PHONE
 from tests.experiments.reporting.made import count, make_counted, make_reasoned
 
 # The server answers in another thread, which sees only what is committed.
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-PHONE, DESKTOP = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
 LONG_NAME = "Donaudampfschifffahrtsgesellschaftskapitänsmützenhersteller" * 2
 SOON_MS = 10_000
-
-
-@pytest.fixture
-def tab(chromium: Browser) -> Iterator[Page]:
-    """A page that fails the test if the browser had anything to complain about."""
-    complaints: list[str] = []
-    found = chromium.new_page(viewport=DESKTOP)
-    found.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    found.on("pageerror", lambda error: complaints.append(str(error)))
-    yield found
-    found.close()
-    assert complaints == []
 
 
 def open_report(tab: Page, experiment: Experiment, live_server: Any, settings: Any) -> None:
@@ -107,6 +95,22 @@ def test_an_open_report_shows_new_visitors_and_keeps_what_was_chosen(tab, live_s
     expect(tab.locator("#table-rates table")).to_be_visible()
 
 
+def test_a_long_table_is_folded_sorts_as_a_whole_and_stays_open_once_opened(tab, live_server, settings, monkeypatch):
+    monkeypatch.setattr(page, "REFRESH_SECONDS", 0.2)
+    tab.set_viewport_size(PHONE)
+    experiment = make_many(100)
+    open_report(tab, experiment, live_server, settings)
+    rows, seen = tab.locator("#live-arms tbody tr"), tab.locator("#live-arms tbody tr:visible")
+    assert (rows.count(), seen.count()) == (100, 8)
+    tab.get_by_label("Sort by").select_option("Visitors")
+    assert seen.locator("[data-field=exposures]").first.inner_text() == "1,099"
+    tab.get_by_text("Show all 100 pages").click()
+    assert seen.count() == 100
+    count(Arm.objects.get(experiment=experiment, key="v2"), EXPOSURES, 1000)
+    expect(seen.locator("[data-field=exposures]").first).to_have_text("2,001", timeout=SOON_MS)
+    assert seen.count() == 100
+
+
 def test_without_script_the_report_is_complete(chromium, live_server, settings):
     context = chromium.new_context(java_script_enabled=False)
     tab = context.new_page()
@@ -127,7 +131,10 @@ def test_a_report_does_not_tell_where_its_reader_came_from(tab, live_server, set
 def test_a_reader_looks_closer_and_asks_nobody_else_for_anything(tab, live_server, settings):
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
-    open_report(tab, make_reasoned(), live_server, settings)
+    experiment = make_reasoned()
+    shares = experiment.allocations.get().shares
+    experiment.allocations.create(epoch=2, shares=shares, counts={key: [1000, 30] for key in shares}, reason="")
+    open_report(tab, experiment, live_server, settings)
     button = tab.locator("#chart-history .closer")
     expect(tab.locator("#chart-history .drawings")).to_be_visible()
     button.click()

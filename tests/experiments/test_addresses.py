@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 
 from experiments import addresses, deployment
 from experiments.models import Experiment, Goal
 from experiments.splitter.records import Conversion, Exposure
 from experiments.store import store
 from tests.experiments.splitter.serving import Browser, Site, serving
-from tests.factories import make_running
+from tests.factories import make_brief, make_running
 from tests.nginx import nginx, recipe
 from tests.servers import free_port
+from variants.models import Brand
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_url")]
 
@@ -239,3 +241,45 @@ def test_an_address_belongs_to_one_experiment():
     addresses.give(make_running(slug="first", name="The first"), "https://shop.example/")
     with pytest.raises(addresses.WrongAddress, match="“The first” has that address already"):
         addresses.give(make_running(slug="second"), "https://shop.example/")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://shop.example/offer/", "https://shop.example:443/offer/", "http://shop.example:443/offer/",
+        "https://shop.example/offer/go/", "https://shop.example/offer/form/x/", "http://shop.example/offer/i/",
+    ],
+)  # fmt: skip
+def test_what_a_page_answers_is_given_to_nobody_else_under_whatever_name(address):
+    addresses.give(make_running(slug="first"), "https://shop.example/offer/")
+    with pytest.raises(addresses.WrongAddress):
+        addresses.give(make_running(slug="second"), addresses.normal(address))
+
+
+@pytest.mark.parametrize(
+    "address", ["https://shop.example/", "https://shop.example/offer/more/", "https://shop.example:8443/offer/"]
+)
+def test_pages_may_stand_beside_and_below_each_other(address):
+    addresses.give(make_running(slug="first"), "https://shop.example/offer/")
+    addresses.give(second := make_running(slug="second"), address)
+    assert second.address == address
+
+
+def test_nothing_above_a_page_takes_its_buttons():
+    addresses.give(make_running(slug="first"), "https://shop.example/go/")
+    with pytest.raises(addresses.WrongAddress):
+        addresses.give(make_running(slug="second"), "https://shop.example/")
+
+
+def test_an_address_that_two_agreed_to_stays_with_its_brand(owner):
+    brand = Brand.objects.create(name="Strict", four_eyes=True)
+    strict = make_running(slug="strict", brief=make_brief(brand=brand))
+    addresses.give(strict, "https://shop.example/offer/")
+    addresses.give(strict, "")
+    lax = make_running(slug="lax")
+    with pytest.raises(addresses.WrongAddress, match="asks for four eyes"):
+        addresses.give(lax, "http://shop.example/offer/", by=User.objects.create_user("mallory"))
+    addresses.give(make_running(slug="again", brief=make_brief(brand=brand)), "https://shop.example/offer/")
+    addresses.give(Experiment.objects.get(slug="again"), "")
+    addresses.give(lax, "https://shop.example/offer/", by=owner)
+    assert lax.address == "https://shop.example/offer/"

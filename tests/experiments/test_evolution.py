@@ -249,6 +249,14 @@ def test_autopilot_approves_nothing_where_two_people_have_to_agree(tick):
     assert "for an approver" in said(experiment)
 
 
+def test_the_screen_says_that_four_eyes_hold_autopilot(client, owner):
+    experiment = make_garden()
+    Brand.objects.update(four_eyes=True)
+    client.force_login(owner)
+    shown = client.get(reverse("admin:experiments_evolution", args=[experiment.pk])).content.decode()
+    assert "so autopilot approves nothing" in shown
+
+
 def test_a_round_is_decided_by_what_the_study_decides_by():
     experiment = make_garden()
     look = evolution._Look(experiment=experiment, now=timezone.now())

@@ -86,7 +86,7 @@ def test_a_learner_with_every_mixture_at_hand_earns_more_the_less_it_wavers():
 
 
 def test_the_wall_of_an_unproven_page_is_the_one_that_stands_where_nobody_moved_it():
-    assert evolution_worlds.UNPROVEN_SHARE == Walls().unproven_share
+    assert Walls().unproven_share == evolution_worlds.UNPROVEN_SHARE
 
 
 @pytest.fixture

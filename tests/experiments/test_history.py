@@ -144,3 +144,15 @@ def test_today_s_page_never_retires_for_a_new_version(console: Client):
     experiment = make_running(arms=2)
     edited(console, experiment.arms.get(key="control").variant, "retires")
     assert experiment.arms.get(key="control").successor is None
+
+
+def test_links_to_the_report_are_told_when_made_and_when_taken_back(console: Client):
+    experiment = make_running()
+    links = reverse("experiments:links", args=[experiment.pk])
+    console.post(links, {"name": "the board"})
+    link = experiment.share_links.get()
+    for _ in range(2):  # the second time there is nothing to take back
+        console.post(reverse("experiments:revoke_link", args=[experiment.pk, link.pk]))
+    told = history(console, experiment)
+    assert "Made a link to the report for “the board”." in told
+    assert told.count("Took back the link for “the board”.") == 1

@@ -407,6 +407,23 @@ def test_the_checklist_says_what_stands_in_the_way_and_what_is_advice(owner: Use
     }  # fmt: skip
 
 
+def test_a_control_that_is_chosen_but_not_approved_is_named(owner: User):
+    experiment = make_experiment(arms=0)
+    review.add_variant(experiment.nursery, page("Today"), name="Today’s", is_control=True)
+    line = next(line for line in checklist(experiment, owner).lines if line.label == "Today’s page (control)")
+    assert line.note.startswith("“Today’s” is chosen and not approved yet")
+
+
+def test_what_all_directions_share_is_said_once(admin_client: Client):
+    nursery = (experiment := make_experiment()).nursery
+    for number in (1, 2):
+        Direction.objects.create(nursery=nursery, number=number, angle=f"Angle {number}", insight="Want it soon.")
+    address = reverse("admin:experiments_directions", args=[experiment.pk])
+    assert "in all of them:</b> Want it soon." in admin_client.get(address).content.decode()
+    nursery.directions.filter(number=2).update(insight="Fear the price.")
+    assert "in all of them:" not in admin_client.get(address).content.decode()
+
+
 def test_a_finished_checklist_lets_an_approver_start_and_nobody_else(owner: User):
     experiment = make_experiment(arms=2, visitors_per_day=5_000)
     walkthrough.walk(experiment, experiment.goals.get())

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from experiments import deeds
+from experiments import deeds, walls
 from experiments.models import APIToken, Experiment
 from experiments.tokens import new_token, token_digest
 from tests.factories import make_running
@@ -109,3 +109,30 @@ def test_a_viewer_may_do_none_of_it(method, path, body):
     viewer = User.objects.create_user("vera")
     viewer.groups.add(Group.objects.get(name="Viewer"))
     assert Caller(viewer, make_running())(method, path, **body)[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "schedule", {"ends_at": "9999-12-31T23:59:59-12:00"}),
+        ("PUT", "schedule", {"ends_at": "9999-12-31T23:59:59Z", "time_zone": "Pacific/Auckland"}),
+        ("PUT", "walls", {"quiet_from": "10:00+02:00", "quiet_until": "12:00+02:00"}),
+        ("POST", "links", {"name": "the \u202eboard"}),
+        ("POST", "apps", {"name": "a\0b"}),
+    ],
+)
+def test_what_no_clock_shows_and_no_eye_sees_is_refused(call, method, path, body):
+    assert call(method, path, **body)[0] == 422
+
+
+def test_asking_for_a_round_twice_is_written_down_once(call):
+    walls.switch_on(call.experiment, by=None)
+    for _ in range(3):
+        walls.want_round(call.experiment, by=User.objects.get())
+    assert call.history().count("Asked for a round of breeding now.") == 1
+
+
+def test_the_history_does_not_say_where_notifications_go(call):
+    deeds.record(call.experiment, User.objects.get(), f"Added a place.\n{deeds.WHERE}https://hooks.example/secret")
+    items = call("GET", "history")[1]["items"]
+    assert [item["what"] for item in items] == ["Added a place."]

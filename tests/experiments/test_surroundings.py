@@ -1,15 +1,17 @@
 """Brief and brand reach live pages when somebody puts them there, and by nothing else."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from experiments import deeds, deployment, lifecycle, surroundings
-from experiments.models import APIToken, Blob, Experiment
+from experiments import deeds, deployment, lifecycle, schedule, surroundings
+from experiments.models import APIToken, Blob, Deployment, Experiment
 from experiments.splitter.stores import MemoryStore
 from experiments.surroundings import Look, Picture
 from experiments.tokens import new_token, token_digest
@@ -157,6 +159,106 @@ def test_what_is_rolled_back_does_not_come_again_with_the_next_variant(running, 
     assert surroundings.differences(Experiment.objects.get())
 
 
+def test_after_a_roll_back_whoever_changed_it_still_needs_somebody_else(running, kept):
+    ben, dora = person("ben"), person("dora")
+    change_link(ben)
+    lifecycle.renew(Experiment.objects.get(), by=dora)
+    deployment.roll_back(Experiment.objects.get())
+    with pytest.raises(lifecycle.FourEyes):
+        lifecycle.renew(Experiment.objects.get(), by=ben)
+    assert link(running, kept) == "https://shop.example/"
+
+
+def test_a_roll_back_never_leads_to_what_was_rolled_back(running, kept):
+    change_link(None)
+    lifecycle.renew(Experiment.objects.get(), by=person("ben"))
+    deployment.roll_back(Experiment.objects.get())
+    deployment.deploy(Experiment.objects.get(), reason="a variant was approved")
+    deployment.roll_back(Experiment.objects.get())
+    assert link(running, kept) == "https://shop.example/"
+    with pytest.raises(Deployment.DoesNotExist):
+        deployment.roll_back(Experiment.objects.get())
+
+
+def test_a_worker_that_began_before_a_roll_back_does_not_undo_it(running, kept):
+    change_link(None)
+    lifecycle.renew(Experiment.objects.get(), by=person("ben"))
+    stale = Experiment.objects.get()
+    deployment.roll_back(stale)
+    stale.surroundings = surroundings.of_now(stale).model_dump(mode="json")
+    deployment.deploy(stale, reason="began earlier")
+    assert link(running, kept) == "https://shop.example/"
+
+
+def test_what_was_changed_again_after_it_was_read_is_not_agreed_to(running, kept):
+    change_link(None)
+    read = surroundings.digest(Experiment.objects.get())
+    Brief.objects.update(thank_you="Something else.")
+    with pytest.raises(lifecycle.WrongStatus, match="changed again a moment ago"):
+        lifecycle.renew(Experiment.objects.get(), by=person("ben"), read=read)
+    assert link(running, kept) == "https://shop.example/"
+    read = surroundings.digest(Experiment.objects.get())
+    lifecycle.renew(Experiment.objects.get(), by=User.objects.get(username="ben"), read=read)
+
+
+@pytest.mark.parametrize("what", ["brief", "settings"])
+def test_a_planned_start_holds_for_what_the_planner_could_read(what, kept):
+    brief = make_brief(brand=Brand.objects.create(name="Strict", four_eyes=True))
+    experiment = make_experiment(brief=brief, created_by=person("cleo", "Author"))
+    now = timezone.now()
+    lifecycle.plan(experiment, starts_at=now + timedelta(minutes=1), ends_at=None, zone="UTC", by=person("ann"))
+    dora = person("dora", "Author")
+    if what == "brief":
+        deeds.record(brief, dora, "Changed.")
+    else:
+        Experiment.objects.update(**lifecycle.authored(experiment, dora))
+    schedule.carry_out(Experiment.objects.get(), now + timedelta(minutes=2))
+    experiment.refresh_from_db()
+    assert experiment.status == Experiment.Status.DRAFT
+    assert f"{what} " in experiment.schedule_problem
+    assert "changed after it was planned" in experiment.schedule_problem
+
+
+def test_whoever_wrote_a_brief_that_nobody_agreed_to_yet_does_not_start_what_stands_on_it():
+    dora = person("dora")
+    brief = make_brief(brand=Brand.objects.create(name="Strict", four_eyes=True), created_by=dora)
+    experiment = make_experiment(brief=brief, created_by=person("cleo", "Author"))
+    with pytest.raises(lifecycle.FourEyes):
+        lifecycle.start(experiment, by=dora)
+    lifecycle.start(experiment, by=person("ann"))
+    second = make_experiment(brief=brief, created_by=User.objects.get(username="cleo"))
+    lifecycle.start(second, by=dora)  # by now somebody has agreed to it
+
+
+def test_everybody_who_changed_the_settings_is_an_author_not_only_the_last():
+    brief = make_brief(brand=Brand.objects.create(name="Strict", four_eyes=True))
+    make_experiment(brief=brief, created_by=person("cleo", "Author"))
+    for who in (dora := person("dora"), person("ann")):
+        Experiment.objects.update(**lifecycle.authored(Experiment.objects.get(), who))
+    with pytest.raises(lifecycle.FourEyes):
+        lifecycle.start(Experiment.objects.get(), by=dora)
+
+
+def test_everybody_who_typed_in_a_brief_changed_it(running):
+    dora, ben = person("dora", "Author"), person("ben", "Author")
+    address = reverse("admin:experiments_brief_step", args=[running.pk])
+    logged_in(dora).post(address, {"thank_you": "Typed by Dora."}, headers={"HX-Request": "true"})
+    brief = Brief.objects.get()
+    sent = {
+        "name": "N", "product": "P", "audience": "A", "offer": "O", "facts": "", "tone": "calm", "language": "en",
+        "call_to_action_label": "Go", "call_to_action_kind": "link", "call_to_action_url": ELSEWHERE,
+        "thank_you": "Typed by Dora.", "brand": brief.brand_id,
+    }  # fmt: skip
+    assert logged_in(ben).post(address, sent).status_code == 302
+    assert {dora.pk, ben.pk} <= surroundings.changers(Experiment.objects.get())
+
+
+def test_a_brief_form_with_a_fault_is_shown_again_whatever_became_of_its_brand(running):
+    address = reverse("admin:experiments_brief_step", args=[running.pk])
+    answer = logged_in(person("dora", "Author")).post(address, {"name": "", "brand": ""})
+    assert answer.status_code == 200
+
+
 def test_a_worker_that_began_before_the_change_does_not_undo_it(running, kept):
     stale = Experiment.objects.get()
     change_link(None)
@@ -182,7 +284,7 @@ def test_everything_a_visitor_can_tell_apart_is_named():
         logo=picture, pictures=(picture,),
     )  # fmt: skip
     told = surroundings.told(before, surroundings.Surroundings(brief=brief, brand=brand))
-    assert "→ “E-mail address (email); Phone (text, may stay empty)”" in told[3]
+    assert "→ “E-mail address (email, at most 254); Phone (text, at most 200, may stay empty)”" in told[3]
     assert [line.partition(":")[0] for line in told] == [
         "What visitors are asked to do", "Link of the button", "Second link", "Fields of the form", "Thank-you text",
         "Language", "Brand", "First colour", "Second colour", "Small print", "Privacy page", "Logo", "Pictures",
@@ -261,7 +363,7 @@ def test_the_api_tells_and_does_the_same(running, kept):
     (change,) = Client().get(f"{address}/changes", headers=headers).json()["changes"]
     assert change.startswith("Link of the button")
     assert Client().post(f"{address}/renew", headers=headers).status_code == 200
-    assert Client().get(f"{address}/changes", headers=headers).json() == {"changes": []}
+    assert Client().get(f"{address}/changes", headers=headers).json()["changes"] == []
     assert link(running, kept) == ELSEWHERE
 
 

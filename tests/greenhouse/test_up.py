@@ -5,14 +5,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from http import HTTPStatus
 from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from greenhouse.environment import BASE_DIR
-from greenhouse.house import CannotStart, address_told, keep, listening_socket
+from greenhouse.house import CannotStart, address_told, keep, listening_socket, unready
 from tests.servers import free_port
 from tests.stack import START_SECONDS, Stack, stack
 
@@ -28,6 +30,29 @@ def status(port: int, path: str, **headers: str) -> int | None:
         return None
     finally:
         server.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((503, '{"ready": false, "reasons": ["no snapshot was ever loaded"]}'), "no snapshot was ever loaded"),
+        ((503, "busy"), "it is loading"),  # of something before it
+        (None, "it is loading"),
+    ],
+)
+def test_a_web_process_that_is_not_ready_is_asked_why(answer: tuple[int, str] | None, said: str):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert answer is not None
+            self.send_response(answer[0])
+            self.end_headers()
+            self.wfile.write(answer[1].encode())
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        port = server.server_port if answer else free_port()
+        asked = threading.Thread(target=server.handle_request, daemon=True)
+        asked.start()
+        assert unready(port) == said
 
 
 def test_it_goes_on_when_nobody_reads_what_it_says():

@@ -18,7 +18,7 @@ from variants.console.brief_form import FactsField, FormFieldsField, LinesField,
 from variants.console.page_form import PageForm, slots
 from variants.console.pictures import MOST_BYTES, BadPicture, read_picture
 from variants.content import PageContent
-from variants.models import Brand, Brief, Image
+from variants.models import Brand, Brief, Image, Lesson
 
 
 @pytest.fixture
@@ -314,3 +314,14 @@ def test_no_slot_is_left_out_of_the_form():
     places = [slot.place for slot in slots(whole_page())]
     assert len(places) == len(set(places))
     assert {"angle", "meta.description", "theme.typography", "sections.1.submit"} <= set(places)
+
+
+# --- lessons --------------------------------------------------------------------------------------------------------
+
+
+def test_what_experiments_taught_stands_on_the_brand_for_whoever_may_see_it(author: Client):
+    brand = Brand.objects.create(name="Wheels")
+    Lesson.objects.create(brand=brand, text="Proof first: +9% conversions, between +2% and +17%.", source="Spring")
+    shown = author.get(reverse("admin:variants_brand_change", args=[brand.pk])).content.decode()
+    assert "what the writer of new pages is told" in shown
+    assert "Proof first: +9% conversions" in shown

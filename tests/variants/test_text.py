@@ -37,7 +37,17 @@ def test_words_are_kept_and_what_surrounds_them_is_tidied(given: str, kept: str)
 
 
 @pytest.mark.parametrize(
-    "address", ["javascript:alert(1)", "//example.org", "https://", "https://a b/", "https://a\r\nX: y", "ftp://a/"]
+    "address",
+    [
+        "javascript:alert(1)",
+        "//example.org",
+        "https://",
+        "https://a b/",
+        "https://a\r\nX: y",
+        "ftp://a/",
+        "https://shop.example:page@elsewhere.example/",
+        "https://@elsewhere.example/",
+    ],
 )
 def test_only_plain_links_are_links(address: str):
     with pytest.raises(ValidationError):

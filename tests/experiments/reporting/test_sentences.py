@@ -7,7 +7,7 @@ from experiments.inference import Verdict, VerdictState
 from experiments.models import Experiment, Goal
 from experiments.reporting.sentences import sentence
 from tests.experiments.reporting.made import make_arm
-from tests.factories import make_experiment
+from tests.factories import make_experiment, there
 
 pytestmark = pytest.mark.django_db
 
@@ -155,8 +155,30 @@ def test_once_promoted_the_advice_is_what_was_done():
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [(Goal.Kind.CLICK, "of its visitors click"), (Goal.Kind.REVENUE, "it brings 2.50 USD per visitor, today's page 2.00 USD"), (Goal.Kind.EVENT, "goal signup")],
+    [
+        (Goal.Kind.CLICK, "of its visitors click"),
+        (Goal.Kind.REVENUE, "it brings 2.50 USD per visitor, today's page 2.00 USD"),
+        (Goal.Kind.EVENT, "goal signup"),
+    ],
 )
 def test_the_goal_gives_the_conversion_its_word(kind, words):
     arms = [replace(CONTROL, value=10_000.0), replace(FAST, value=12_500.0)]
     assert words in sentence(make_with(goal_kind=kind), arms, make_verdict(VerdictState.DECIDED)).text
+
+
+@pytest.mark.parametrize("state", [VerdictState.LEANING, VerdictState.DECIDED, VerdictState.NO_DIFFERENCE])
+def test_the_number_to_defend_is_the_range_of_the_page_in_front(state):
+    figure = there(sentence(make_with(), ARMS, make_verdict(state)).figure)
+    assert (figure.arm, figure.lift_interval, figure.what) == ("v2", FAST.lift_interval, "leads per visitor")
+    assert sentence(make_with(), ARMS, make_verdict(state, leader=0)).figure is None
+
+
+@pytest.mark.parametrize("state", [VerdictState.COLLECTING, VerdictState.CANNOT_BE_TRUSTED])
+def test_without_a_leader_there_is_no_number_to_defend(state):
+    assert sentence(make_with(), ARMS, make_verdict(state)).figure is None
+
+
+def test_a_page_that_looks_best_is_not_outwaited_for_a_still_better_one():
+    sure = make_arm("v2", name="Calm", probability_best=0.99, lift_interval=(0.08, 0.31), is_better=True)
+    said = sentence(make_with(), [CONTROL, sure], make_verdict(VerdictState.LEANING)).text
+    assert said.endswith("Showing it to everybody would be a gain already.")

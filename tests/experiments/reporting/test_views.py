@@ -37,6 +37,9 @@ class Shown(HTMLParser):
         found = dict(attrs)
         self.arm = found.get("data-arm", "" if tag in {"table", "section"} else self.arm)
         self.field = found.get("data-field") or found.get("data-key") or self.field
+        for end in ("low", "high"):
+            if f"data-{end}" in found:
+                self.values[found["data-key"], end] = found[f"data-{end}"]
         if "data-value" in found:
             self.values[self.arm, self.field] = found["data-value"]
 
@@ -58,9 +61,24 @@ def make_reported() -> Experiment:
     return experiment
 
 
-def test_what_the_page_shows_equals_the_json_to_the_digit():
-    shown, told = shown_and_told(make_reported())
-    assert len(told["arms"]) == 4
+STATES = {
+    "nobody yet": [(0, 0), (0, 0)],
+    "collecting": [(60, 2), (55, 9), (62, 0)],
+    "leaning": [(4000, 120), (4000, 150), (4000, 118)],
+    "decided": [(9000, 270), (9000, 540)],
+    "cannot_be_trusted": [(4000, 120), (4100, 161), (12, 0), (0, 0)],
+    "a hundred": [(900, 27)] * 99 + [(900, 81)],
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_the_page_shows_equals_the_json_to_the_digit(state):
+    shown, told = shown_and_told(make_counted(STATES[state]))
+    assert told["verdict"]["state"] == state or state in {"nobody yet", "a hundred"}
+    assert len(told["arms"]) == len(STATES[state])
+    figure = told["verdict"]["figure"]
+    ends = [json.loads(shown.values["figure", end]) for end in ("low", "high")] if figure else None
+    assert ends == (figure and figure["lift_interval"])
     for arm in told["arms"]:
         for field in ("exposures", "conversions", "rate", "probability_best", "lift", "lift_raw", "share"):
             exact = shown.values[arm["key"], field]
@@ -77,6 +95,30 @@ def test_what_the_page_says_is_the_json_in_words():
         assert shown.texts[arm["key"], "probability_best"] == wording.chance(arm["probability_best"])
     assert shown.texts["", "verdict"].startswith(told["verdict"]["text"])
     assert json.loads(shown.values["", "exposures"]) == sum(arm["exposures"] for arm in told["arms"])
+
+
+def test_too_early_a_lift_is_a_range_and_never_one_number():
+    shown, told = shown_and_told(make_counted(STATES["collecting"]))
+    for arm in told["arms"][1:]:
+        assert not shown.texts.get((arm["key"], "lift"))
+        assert shown.texts[arm["key"], "lift_interval"] == wording.lift_interval(tuple(arm["lift_interval"]))
+
+
+def test_of_numbers_that_cannot_be_trusted_none_compares_pages():
+    shown, told = shown_and_told(make_counted(STATES["cannot_be_trusted"]))
+    page = make_counted(STATES["cannot_be_trusted"])
+    body = Client().get("/" + share_url(page, by=None).split("/", 3)[3]).content.decode()
+    assert "chart-lifts" not in body
+    assert {shown.texts[arm["key"], "probability_best"] for arm in told["arms"]} == {"–"}
+
+
+def test_of_hundreds_of_pages_the_likeliest_are_sent_and_all_when_asked_for():
+    experiment = make_counted([(50, 2)] * 130)
+    address = "/" + share_url(experiment, by=None).split("/", 3)[3]
+    few, everything = (Client().get(f"{address}{query}").content.decode() for query in ("", "?all"))
+    assert (few.count("data-arm="), everything.count("data-arm=")) == (120, 130)
+    assert "Load all 130" in few
+    assert "Load all" not in everything
 
 
 @pytest.mark.parametrize("page", PAGES)
