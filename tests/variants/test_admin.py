@@ -5,6 +5,7 @@ import io
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.forms import ValidationError
@@ -14,7 +15,7 @@ from PIL import Image as Picture
 from PIL.PngImagePlugin import PngInfo
 
 from tests.factories import make_brief, page
-from variants.console.brief_form import FactsField, FormFieldsField, LinesField, field_name
+from variants.console.brief_form import BriefForm, FactsField, FormFieldsField, LinesField, field_name
 from variants.console.page_form import PageForm, slots
 from variants.console.pictures import MOST_BYTES, BadPicture, read_picture
 from variants.content import PageContent
@@ -325,3 +326,19 @@ def test_what_experiments_taught_stands_on_the_brand_for_whoever_may_see_it(auth
     shown = author.get(reverse("admin:variants_brand_change", args=[brand.pk])).content.decode()
     assert "what the writer of new pages is told" in shown
     assert "Proof first: +9% conversions" in shown
+
+
+def test_a_history_names_only_the_fields_of_a_brief_that_were_changed(author: Client):
+    brief = make_brief(
+        form_fields=[{"name": "email", "label": "E-mail", "kind": "email", "is_required": True, "max_length": 254}],
+        must_say=["Free of charge"],
+    )  # fmt: skip
+    address = reverse("admin:variants_brief_change", args=[brief.pk])
+    form = BriefForm(instance=brief)
+    sent = {name: form[name].value() or "" for name in form.fields} | {"thank_you": "Until soon."}
+    sent = {name: form.fields[name].prepare_value(value) for name, value in sent.items()}
+    assert author.post(address, sent).status_code == 302
+    brief.refresh_from_db()
+    assert brief.thank_you == "Until soon."
+    told = LogEntry.objects.get(object_id=str(brief.pk)).get_change_message()
+    assert told == "Changed Thank-you text."

@@ -50,14 +50,22 @@ class LinesField(forms.CharField):
     def prepare_value(self, value: Any) -> Any:
         return "\n".join(self.line(entry) for entry in value) if isinstance(value, list) else value
 
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Tell whether other lines stand there: a history that names fields nobody touched alarms people."""
+        return _lines(self.prepare_value(initial)) != _lines(data)
+
     def clean(self, value: Any) -> Any:
-        return [self.entry(line.strip()) for line in str(value or "").splitlines() if line.strip()]
+        return [self.entry(line) for line in _lines(value)]
 
     def line(self, entry: Any) -> str:
         return str(entry)
 
     def entry(self, line: str) -> Any:
         return line
+
+
+def _lines(value: Any) -> list[str]:
+    return [line.strip() for line in str(value or "").splitlines() if line.strip()]
 
 
 class FactsField(LinesField):
