@@ -88,7 +88,7 @@ def _leaning(known: Known) -> Parts:
             f"Show “{ahead.name}” to everybody now{wait}.",
             f"That it is better than today's page is sure. {_STRONG} That it is the best of all: {best}.",
             f"How large the gain is: {wording.lift_interval(ahead.lift_interval)}.",
-            _outlook(known),
+            _until_best(known),
         )
     who = "today's page" if ahead.is_control else f"“{ahead.name}”"
     doubt = _BY_LUCK if looks_best(ahead) else "That is not enough to rely on."
@@ -174,6 +174,14 @@ def _outlook(known: Known) -> str:
     if known.outlook is not None:
         return f"{known.outlook.text} {_traffic(known)}".strip()
     return f"It is too early to say. {_traffic(known)}".strip()
+
+
+def _until_best(known: Known) -> str:
+    """Say when it is known whether what is better than today's page is the best of all, too."""
+    if known.is_running and known.outlook is None:
+        known_now = "That it is better is known now; when it is surely the best, cannot be said yet."
+        return f"{known_now} {_traffic(known)}".strip()
+    return _outlook(known)
 
 
 def _until_enough(known: Known) -> str:

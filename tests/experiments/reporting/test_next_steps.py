@@ -60,6 +60,13 @@ def test_how_long_until_pages_can_be_compared_follows_from_todays_traffic():
     assert found.when == "About 3 days until pages can be compared. Today's traffic is 2,000 visitors a day."
 
 
+def test_what_is_to_be_shown_now_is_not_said_to_be_too_early():
+    better = make_arm("v2", probability_best=0.7, lift_interval=(0.08, 0.31), is_better=True)
+    found = parts_of(VerdictState.LEANING, arms=[make_arm("control"), better])
+    assert found.action.startswith("Show “")
+    assert found.when == "That it is better is known now; when it is surely the best, cannot be said yet."
+
+
 def test_what_is_paused_is_resumed_and_what_is_over_is_not_waited_for():
     assert parts_of(VerdictState.LEANING, "paused").action == "Resume it to learn more."
     over = parts_of(VerdictState.LEANING, "finished")
