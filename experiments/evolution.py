@@ -99,7 +99,8 @@ def tick(experiment_id: int, now: datetime | None = None) -> None:
 def why_not_now(experiment: Experiment, now: datetime | None = None) -> str:
     """Return the wall that stands in the way of a round that a person asks for; empty where none does."""
     found = Experiment.objects.select_related("nursery__brief__brand", "evolution").get(pk=experiment.pk)
-    answer = _Look(experiment=found, now=now or timezone.now()).hindrance()
+    look = _Look(experiment=found, now=now or timezone.now())
+    answer = look.hindrance() or look.worthlessness()
     return answer.reason if answer else ""
 
 
@@ -344,10 +345,9 @@ class _Look:
     # The round
 
     def _breed(self) -> Answer | None:
-        state = self._state()
-        if not state.pays:
-            told = "nothing is left to gain: no kind of child is expected to earn more than it costs to try."
-            return Answer(reason=told, is_final=True, numbers=_worth(state))
+        if answer := self.worthlessness():
+            return answer
+        state = self.state
         found = evolving.decided(state)
         generator = np.random.default_rng([self.experiment.pk, self.round + 1])
         nest = self._nest(generator)
@@ -362,7 +362,19 @@ class _Look:
             return Answer(reason=_no_room(state))
         return None if made else Answer(reason="every child that could be made now was tried before.")
 
-    def _state(self) -> evolving.State:
+    def worthlessness(self) -> Answer | None:
+        """Return why one more child would not earn what it costs to try."""
+        if self.state.pays:
+            return None
+        left = int(self.course.visitors_left)
+        told = (
+            f"nothing is left to gain: of the {left:,} visitors or so that are still to come, no kind of child is "
+            "expected to earn more than it costs to try."
+        )
+        return Answer(reason=told, is_final=True, numbers=_worth(self.state))
+
+    @cached_property
+    def state(self) -> evolving.State:
         """Say what a round is decided by: the study fills in the same."""
         known = self.believed.known
         return evolving.State(

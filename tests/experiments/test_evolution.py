@@ -260,7 +260,7 @@ def test_the_screen_says_that_four_eyes_hold_autopilot(client, owner):
 def test_a_round_is_decided_by_what_the_study_decides_by():
     experiment = make_garden()
     look = evolution._Look(experiment=experiment, now=timezone.now())
-    state = look._state()
+    state = look.state
     credits_ = pedigree.operator_credits(look.believed, look.bred, evolution_worlds.OPERATORS)
     assert state.credits == credits_
     assert set(state.credits) == set(evolution_worlds.OPERATORS)
@@ -423,8 +423,13 @@ def test_breeding_stops_when_nothing_is_left_to_gain(tick):
     experiment = make_garden(visitors_per_day=5, planned_days=1)
     tick(experiment)
     assert not is_on(experiment)
-    assert "nothing is left to gain" in said(experiment)
+    assert "nothing is left to gain: of the 35 visitors" in said(experiment)
     assert experiment.evolution_steps.get(kind="stopped").numbers["crossover"]["gain"] >= 0
+
+
+def test_who_asks_for_a_round_is_told_beforehand_that_it_would_bring_nothing():
+    assert evolution.why_not_now(make_garden()) == ""
+    assert "nothing is left to gain" in evolution.why_not_now(make_garden(visitors_per_day=5, planned_days=1))
 
 
 def test_breeding_waits_for_a_proof_round(tick):
