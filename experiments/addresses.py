@@ -28,7 +28,17 @@ from experiments.splitter.cookies import Assignment, Signer, cookie_name
 from experiments.splitter.places import BadAddress, own_place
 from experiments.splitter.probes import HEADER, MARK_PURPOSE, NOBODY
 from experiments.splitter.visits import VISITOR_BYTES
-from variants.page_import import WEB_PORTS, Answered, Guard, PageNotFetched, ask, is_allowed, is_public
+from variants.page_import import (
+    NOT_PLAIN,
+    WEB_PORTS,
+    Answered,
+    Guard,
+    PageNotFetched,
+    ask,
+    is_allowed,
+    is_plain,
+    is_public,
+)
 
 VISITS: Final = 8  # as somebody new
 MOST_ARMS: Final = 4  # that these visits are planned to meet
@@ -78,9 +88,13 @@ def _refuse_unless_usable(typed: str, address: str, *, has_more: bool) -> None:
         place = own_place(address, cookie_seconds=1)
     except BadAddress:
         raise WrongAddress(f"“{typed[:80]}” is not the address of a page.") from None
-    is_plain = address.isascii() and address.isprintable() and not set(address) & set(' "<>;,\\^`{|}')
-    if has_more or not is_plain or "//" in place.base or not parts.hostname:
+    is_readable = address.isascii() and address.isprintable() and not set(address) & set(' "<>;,*\\^`{|}')
+    # A browser resolves dots before it asks, so a page there would never be asked for.
+    has_dots = any(unquote(step) in {".", ".."} for step in place.base.split("/"))
+    if has_more or has_dots or "%" in parts.netloc or not is_readable or "//" in place.base or not parts.hostname:
         raise WrongAddress("Give the host and, if you like, a path: https://shop.example/offer/ and nothing after it.")
+    if not is_plain(parts.hostname):
+        raise WrongAddress(f"“{parts.hostname}” {NOT_PLAIN}")
     if _is_our_own(parts.hostname, parts.port or WEB_PORTS[parts.scheme]):
         raise WrongAddress("That is Greenhouse’s own host. Give a host of yours, or leave this empty.")
     if unquote(place.base).startswith(RESERVED):

@@ -23,6 +23,7 @@ from experiments.console import (
     breeding,
     costs,
     curating,
+    held,
     history,
     imports,
     launching,
@@ -31,11 +32,13 @@ from experiments.console import (
     people,
     plans,
     running,
+    winner,
 )
 from experiments.console import views as console
 from experiments.console.forms import ExperimentForm, GoalForm, GoalFormSet, default_goal
 from experiments.models import Experiment, Goal, Lead
 from experiments.reporting import wording
+from variants.admin import BriefAdmin
 from variants.brief import EMAIL_FIELD
 from variants.models import Brand, Brief, Nursery
 
@@ -110,9 +113,7 @@ class GoalInline(TabularInline):  # type: ignore[misc]  # unfold publishes no ty
 
     @admin.display(description="A visitor …")
     def does(self, goal: Goal) -> str:
-        if goal.kind == Goal.Kind.CLICK:
-            return "clicks the second link" if goal.link == "more" else "clicks the main button"
-        return goal.get_kind_display()
+        return goal.does
 
     @admin.display(description="Counts for")
     def counts_for(self, goal: Goal) -> str:
@@ -155,6 +156,19 @@ class WorkbenchList(UnfoldChangeList):  # type: ignore[misc]  # unfold publishes
         return overview.workbench_url(result.pk)
 
 
+admin.site.unregister(Brief)
+
+
+@admin.register(Brief)
+class HeldBriefAdmin(BriefAdmin):
+    """Briefs as variants know them; whoever changes one is told which experiments' pages are held against it."""
+
+    def response_change(self, request: HttpRequest, obj: Brief) -> HttpResponse:
+        if holding := held.told(obj):
+            messages.info(request, holding)
+        return super().response_change(request, obj)
+
+
 @admin.register(Experiment)
 class ExperimentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no types
     form = ExperimentForm
@@ -171,7 +185,7 @@ class ExperimentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold publishes no 
     def get_urls(self) -> list[URLPattern]:
         guard = self.admin_site.admin_view
         ours = [*beginning.urls(guard), *console.urls(guard), *imports.urls(guard), *plans.urls(guard)]
-        ours += [*notifications.urls(guard), *running.urls(guard), *breeding.urls(guard)]
+        ours += [*notifications.urls(guard), *running.urls(guard), *winner.urls(guard), *breeding.urls(guard)]
         ours += [*curating.urls(guard), *launching.urls(guard), *costs.urls(guard)]
         ours += [*address.urls(guard), *app_keys.urls(guard)]
         return [*ours, *super().get_urls()]

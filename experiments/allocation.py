@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from numpy.typing import NDArray
 
 from experiments import bandit, belief, evidence, evolving, pedigree, roster
 from experiments.belief import Belief
@@ -28,7 +30,7 @@ LEAST_CHANGE = 0.001  # shares closer than this to the ones in force are not wor
 def open_first_epoch(experiment: Experiment, now: datetime) -> Allocation:
     """Start with equal shares: nothing is known yet."""
     arms = _live(experiment)
-    shares = _equal_shares(arms, experiment)
+    shares = _with_control_share(np.full(len(arms), 1 / len(arms)), arms, experiment)
     return _record(experiment, epoch=1, shares=_keyed(arms, shares), reason="started with equal shares", now=now)
 
 
@@ -84,7 +86,7 @@ def open_afresh(experiment: Experiment, reason: str, now: datetime) -> Allocatio
     """Give every live arm the same share in a new epoch: nothing is known that could be trusted."""
     arms = _live(experiment)
     seen = evidence.gather(experiment, arms).total_exposures
-    shares = _within_walls(_equal_shares(arms, experiment), seen, arms, experiment)
+    shares = _even_shares(arms, seen, experiment)
     return _record(experiment, epoch=latest(experiment).epoch + 1, shares=_keyed(arms, shares), reason=reason, now=now)
 
 
@@ -115,7 +117,6 @@ def _review(experiment: Experiment, current: Allocation, now: datetime) -> Alloc
     if _changes_nothing(current, arms, shares):
         return current
     leader = arms[int(np.argmax(best))]
-    leads = f"{leader.variant.name} leads with probability {best.max():.0%}"
     counts = zip(arms, believed.live, strict=True)
     shown, converted = believed.known.total_exposures, believed.known.total_conversions
     return _record(
@@ -124,9 +125,18 @@ def _review(experiment: Experiment, current: Allocation, now: datetime) -> Alloc
         shares=_keyed(arms, shares),
         counts={arm.key: [int(shown[place]), int(converted[place])] for arm, place in counts},
         probability_best=_keyed(arms, best),
-        reason=leads[:200] if best.max() >= LEADS else "no page leads clearly yet",
+        reason=_reason(leader, best.max(), share=float(shares[arms.index(leader)])),
         now=now,
     )
+
+
+def _reason(leader: Arm, best: float, *, share: float) -> str:
+    if best < LEADS:
+        return "no page leads clearly yet"
+    leads = f"{leader.variant.name[:100]} leads with probability {best:.0%}"
+    # A bred page that leads may be held back; without a word about it its share would look like a mistake.
+    is_held = leader.variant.operator in BRED and share < best / 2
+    return f"{leads}, and gets {share:.0%} of visitors for now: it is bred, and not proven yet" if is_held else leads
 
 
 def _renewed(experiment: Experiment, now: datetime) -> Belief:
@@ -150,18 +160,28 @@ def _believed(experiment: Experiment, now: datetime) -> Belief:
 def _shares(experiment: Experiment, believed: Belief, arms: list[Arm]) -> Floats:
     seen = believed.known.total_exposures[believed.live]
     if experiment.policy == Experiment.Policy.EQUAL:
-        return _within_walls(_equal_shares(arms, experiment), seen, arms, experiment)
-    shares = bandit.reviewed_shares(
-        *believed.betas,
-        seen,
-        control=_control(arms),
-        control_share=experiment.control_share,
-        top_two=TOP_TWO.get(experiment.policy),
+        return _even_shares(arms, seen, experiment)
+    contest = partial(_contest, believed, TOP_TWO.get(experiment.policy))
+    limits = (
+        partial(_on_probation, believed=believed, arms=arms, experiment=experiment),
+        partial(_within_walls, seen=seen, arms=arms, experiment=experiment),
     )
-    return _within_walls(_on_probation(shares, believed, arms, experiment), seen, arms, experiment)
+    shares = evolving.contested(len(arms), contest, limits)
+    return _with_control_share(shares, arms, experiment)
 
 
-def _on_probation(shares: Floats, believed: Belief, arms: list[Arm], experiment: Experiment) -> Floats:
+def _contest(believed: Belief, top_two: float | None, among: NDArray[np.bool_]) -> Floats:
+    """Give the shares that these live arms would have without the others, who get none."""
+    places = np.array(believed.live)[among]
+    alpha, beta = (np.asarray(one)[among] for one in believed.betas)
+    shares = np.zeros(len(among))
+    shares[among] = bandit.reviewed_shares(
+        alpha, beta, believed.known.total_exposures[places], control=0, control_share=0.0, top_two=top_two
+    )
+    return shares
+
+
+def _on_probation(shares: Floats, *, believed: Belief, arms: list[Arm], experiment: Experiment) -> Floats:
     """Keep bred pages together to a part of the visitors until one way to breed has shown that it does no harm."""
     is_bred = np.array([arm.variant.operator in BRED for arm in arms])
     bred = pedigree.bred_for(experiment) if is_bred.any() else ()
@@ -171,10 +191,11 @@ def _on_probation(shares: Floats, believed: Belief, arms: list[Arm], experiment:
     return evolving.on_probation(shares, is_bred, credits_.values())
 
 
-def _within_walls(shares: Floats, seen: Floats, arms: list[Arm], experiment: Experiment) -> Floats:
+def _within_walls(shares: Floats, *, seen: Floats, arms: list[Arm], experiment: Experiment) -> Floats:
     """Cut what bred pages get that few have seen to the most that the marketer lets an unproven one have.
 
-    After everything else, so that no floor, no newcomer's part and no lucky draw passes this wall.
+    After everything that can raise them, so that no floor, no newcomer's part and no lucky draw passes this wall. The
+    control's share comes later: it only lowers theirs, and before it would be what grows by all that is cut.
     """
     wall = Evolution.objects.filter(experiment=experiment).first()
     is_bred = np.array([arm.variant.operator in BRED for arm in arms])
@@ -190,9 +211,14 @@ def _changes_nothing(current: Allocation, arms: list[Arm], shares: Floats) -> bo
     return np.allclose(shares, [current.shares[arm.key] for arm in arms], atol=LEAST_CHANGE, rtol=0)
 
 
-def _equal_shares(arms: list[Arm], experiment: Experiment) -> Floats:
+def _even_shares(arms: list[Arm], seen: Floats, experiment: Experiment) -> Floats:
     even = np.full(len(arms), 1 / len(arms))
-    return bandit.with_control_share(even, control=_control(arms), control_share=experiment.control_share)
+    limited = _within_walls(even, seen=seen, arms=arms, experiment=experiment)
+    return _with_control_share(limited, arms, experiment)
+
+
+def _with_control_share(shares: Floats, arms: list[Arm], experiment: Experiment) -> Floats:
+    return bandit.with_control_share(shares, control=_control(arms), control_share=experiment.control_share)
 
 
 def _control(arms: list[Arm]) -> int:

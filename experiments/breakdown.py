@@ -4,9 +4,7 @@ What was counted says nothing of that, and a conversion does not carry it, so th
 background, a stretch of hours at a time, the newest million visitors at most. What it takes therefore has a bound,
 however large the experiment. The answer is kept with the experiment until there is a newer one; reports only read it.
 
-A page is compared with the control inside each stratum (an epoch cut at each full hour) and segment, by Mantel and
-Haenszel's ratio: nothing is pooled across a change of shares, and many strata with hardly a conversion each are no harm
-(S. Greenland, J. Robins (1985), Estimation of a common effect parameter from sparse follow-up data).
+A page is compared with the control inside each stratum (an epoch cut at each full hour) and segment.
 """
 
 import json
@@ -21,11 +19,9 @@ from typing import Any
 import numpy as np
 from django.db import connection
 from django.db.models import Sum
-from scipy import special
 
-from experiments import evidence
+from experiments import evidence, stratified
 from experiments.counting import FIRST_EVENT
-from experiments.evidence import Floats
 from experiments.models import EXPOSURES, Arm, Breakdown, Conversion, EpochCount, Experiment, Exposure, Goal
 
 MOST_VISITORS = 1_000_000  # the newest: a segment that is a hundredth of them is known to a third of a point
@@ -36,7 +32,6 @@ FEWEST_VISITORS = 20
 MOST_SEGMENTS = 12  # of a dimension
 MOST_VALUES = 400  # of a dimension that are kept apart while counting; beyond, the rarest join the others
 MOST_ARMS = 30  # that are compared inside each segment: those with most visitors
-LEVEL = 0.95
 
 DIMENSIONS = ("source", "campaign", "device", "country", "language", "visitor")
 CLICKS = {"gclid": "Google ad", "fbclid": "Facebook or Instagram ad"}
@@ -45,7 +40,6 @@ HOUR = {"postgresql": "date_trunc('hour', {}.exposed_at)", "sqlite": "substr({}.
 
 type Stratum = tuple[int, Any]  # epoch, hour
 type Cell = list[int]  # visitors, conversions
-type Lift = tuple[float | None, float | None, float | None]  # (middle, low, high)
 
 
 def renew(experiment: Experiment, now: datetime) -> bool:
@@ -254,24 +248,6 @@ def _segment(
     }
 
 
-def _lift(cells: Mapping[Stratum, Cell], today: Mapping[Stratum, Cell]) -> Lift:
+def _lift(cells: Mapping[Stratum, Cell], today: Mapping[Stratum, Cell]) -> stratified.Lift:
     both = [(*cells[stratum], *today[stratum]) for stratum in cells.keys() & today.keys()]
-    return mantel_haenszel(np.array(both, dtype=np.float64).reshape(-1, 4))
-
-
-def mantel_haenszel(counts: Floats) -> Lift:
-    """Give (lift, low, high) of strata as rows of visitors and conversions of the arm and of the control.
-
-    None where either has no conversion in a stratum that both are in: the ratio is then 0 or without bound.
-    """
-    shown, converted, shown_today, converted_today = counts.T
-    everyone = np.maximum(shown + shown_today, 1.0)
-    ours = float((converted * shown_today / everyone).sum())
-    theirs = float((converted_today * shown / everyone).sum())
-    if ours <= 0 or theirs <= 0:
-        return None, None, None
-    spread = shown * shown_today * (converted + converted_today) - converted * converted_today * everyone
-    deviation = float(np.sqrt(max(float((spread / everyone**2).sum()), 0.0) / (ours * theirs)))
-    margin = -float(special.ndtri((1 - LEVEL) / 2)) * deviation
-    middle = np.log(ours / theirs)
-    return float(np.expm1(middle)), float(np.expm1(middle - margin)), float(np.expm1(middle + margin))
+    return stratified.mantel_haenszel(np.array(both, dtype=np.float64).reshape(-1, 4))

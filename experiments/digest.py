@@ -18,6 +18,7 @@ Topic = Notice.Topic
 FROM_HOUR: Final = 7  # of Monday, on the house's clocks
 WEEK: Final = timedelta(days=7)
 MOST_LINES: Final = 10  # of each list
+TOO_EARLY: Final = "It is too early to say how many conversions were gained by moving visitors to better pages"
 
 
 def write_if_due(now: datetime) -> bool:
@@ -67,13 +68,13 @@ def _totals(since: datetime) -> tuple[int, int]:
 def gain_words(gained: standing.Gain | None) -> str:
     """Say what the bandit brought, and how sure that is."""
     if gained is None:
-        return "It is too early to say how many extra conversions the bandit has brought."
+        return f"{TOO_EARLY}."
     about, low, high = round(gained.extra), round(gained.low), round(gained.high)
     if not gained.is_sure:
-        return (
-            f"It is too early to say how many extra conversions the bandit has brought: anything from {low:,} to "
-            f"{high:,} would fit."
-        )
+        return f"{TOO_EARLY}: anything from {low:,} to {high:,} would fit."
     than = "more" if about >= 0 else "fewer"
     ends = f"{low:,} to {high:,}" if about >= 0 else f"{-high:,} to {-low:,}"
-    return f"The bandit has brought about {abs(about):,} conversions {than} than equal shares would have ({ends})."
+    return (
+        f"Moving visitors to better pages has brought about {abs(about):,} conversions {than} than showing every page "
+        f"equally often would have ({ends})."
+    )

@@ -227,9 +227,7 @@ class _Look:
             return Answer(reason="children are being looked at in a browser.")
         if answer := self._approval():
             return answer
-        entering = self.experiment.arms.filter(
-            status=Arm.Status.WAITING, variant__generation__breeding__isnull=False
-        ).exists()
+        entering = roster.may_enter(self.experiment).filter(variant__generation__breeding__isnull=False).exists()
         return Answer(reason="approved children are about to go live.") if entering else self._barren()
 
     def _approval(self) -> Answer | None:
@@ -387,7 +385,7 @@ class _Look:
             control=known.control,
             credits=pedigree.operator_credits(self.believed, self.bred, pedigree.open_operators(self.experiment)),
             course=self.course,
-            entering=self.experiment.arms.filter(status=Arm.Status.WAITING).count(),
+            entering=roster.may_enter(self.experiment).count(),
         )
 
     def _nest(self, generator: np.random.Generator) -> "_Nest":

@@ -22,13 +22,14 @@ from django.db import transaction
 from django.utils import timezone
 from pydantic import ValidationError
 
-from experiments import allocation, deeds, deployment, evidence, roster, surroundings
+from experiments import allocation, deeds, deployment, evidence, misfits, roster, surroundings
 from experiments.models import Arm, ControlChange, Experiment, ProofRound
 from experiments.rehearsal import page_checks
 from experiments.reporting.proofs import proofs
 from experiments.reporting.report import build
 from experiments.reporting.values import ArmReport, ProofReport
 from experiments.splitter.stores import StoreUnavailable
+from variants import recheck
 from variants.models import Variant
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ def faults(experiment: Experiment) -> list[Fault]:
     found += _goals_without_a_place(experiment)
     found += _scripts_without_a_host(experiment)
     found += _broken_pages(experiment)
+    found += _misfits(experiment)
     waiting = experiment.nursery.variants.filter(is_control=True).exclude(status=Variant.Status.APPROVED).first()
     if waiting is not None:
         reason = f"“{waiting.name}” is chosen as the control: approve it first, or make another variant the control."
@@ -94,6 +96,15 @@ def _broken_pages(experiment: Experiment) -> list[Fault]:
         Fault(field="variants", reason=f"“{variant.name}” has a fault that visitors would meet. {findings[0].reason}")
         for variant, findings in page_checks.broken(experiment)
     ]
+
+
+def _misfits(experiment: Experiment) -> list[Fault]:
+    """Refuse pages that were approved before the brief was changed, and that say what it does not cover any more."""
+    unfit = misfits.of(experiment)
+    if unfit is None:
+        return []
+    reason = f"{unfit.text} Edit or reject {unfit.them}, or put back into the brief what {unfit.they_rest} on."
+    return [Fault(field="variants", reason=reason)]
 
 
 def _scripts_without_a_host(experiment: Experiment) -> list[Fault]:
@@ -136,6 +147,7 @@ def start(experiment: Experiment, *, by: User | None, wrote: str = "Started.") -
     """Send visitors to the approved variants. Raise NotReady or WrongStatus."""
     refuse_unless(experiment, {Status.DRAFT}, "start")
     _refuse_own_work(experiment, by)
+    recheck.hold_all_of(experiment.nursery.brief)
     if missing := faults(experiment):
         raise NotReady(missing)
     now = timezone.now()

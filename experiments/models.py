@@ -217,6 +217,13 @@ class Goal(models.Model):
     def window(self) -> timedelta:
         return timedelta(hours=self.window_hours)
 
+    @property
+    def does(self) -> str:
+        """What a visitor does who reaches it, to stand after “a visitor”."""
+        if self.kind == self.Kind.CLICK:
+            return "clicks the second link" if self.link == "more" else "clicks the main button"
+        return str(self.get_kind_display())
+
 
 class Arm(models.Model):
     """A variant inside an experiment."""

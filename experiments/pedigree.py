@@ -6,6 +6,7 @@ Between the database and credit.py, which is arithmetic: places of arms in, cred
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from django.db.models import Prefetch
 
 from experiments import credit, walls
 from experiments.belief import Belief
@@ -14,13 +15,14 @@ from experiments.models import Experiment
 from experiments.walls import Walls
 from variants import breeding
 from variants.breeding import Operator
-from variants.models import Breeding, Direction
+from variants.models import Breeding, Direction, Variant
 
 
 def bred_for(experiment: Experiment) -> Sequence[Breeding]:
     """Return everything that was bred for an experiment, in the order it was."""
     found = Breeding.objects.filter(generation__nursery=experiment.nursery_id)
-    return list(found.select_related("generation").prefetch_related("parents").order_by("pk"))
+    who = Prefetch("parents", Variant.objects.only("pk"))
+    return list(found.select_related("generation").prefetch_related(who).order_by("pk"))
 
 
 def births(believed: Belief, bred: Sequence[Breeding]) -> list[Birth]:

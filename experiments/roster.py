@@ -7,10 +7,13 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db.models import Q, QuerySet
+
 from experiments import evidence, evolving, inference
 from experiments.affordable import affordable
 from experiments.evidence import Floats
 from experiments.models import Arm, Evolution, Experiment, Goal
+from variants import recheck
 from variants.models import Variant
 
 logger = logging.getLogger(__name__)
@@ -69,15 +72,24 @@ def admit(experiment: Experiment, now: datetime, *, ready: Sequence[str] | None 
     One that takes another's place needs no room of its own: the other retires in the same moment.
     """
     most, live = affordable_arms(experiment), experiment.arms.filter(status=Arm.Status.LIVE).count()
-    waiting = sorted(
-        experiment.arms.filter(status=Arm.Status.WAITING).select_related("variant"), key=lambda arm: not arm.is_control
-    )
+    waiting = sorted(may_enter(experiment).select_related("variant"), key=lambda arm: not arm.is_control)
     entering = [arm for arm in waiting if ready is None or arm.key in ready]
     heirs = _succeed(experiment, entering, now) if entering else []
     if most is not None:
         entering = [arm for arm in entering if arm.pk not in heirs][: max(0, most - live)]
     admitted = {arm.pk for arm in entering}.union(heirs)
     return Arm.objects.filter(pk__in=admitted).update(status=Arm.Status.LIVE, entered_at=now)
+
+
+def may_enter(experiment: Experiment) -> QuerySet[Arm]:
+    """Return the waiting arms whose pages fit the brief as it is now; today's page is none of the brief's business.
+
+    One that nobody held against the brief since it was changed waits until that is done: a matter of seconds.
+    """
+    waiting = experiment.arms.filter(status=Arm.Status.WAITING)
+    state = recheck.state_of(experiment.nursery.brief) if waiting.exists() else ""
+    is_held = Q(variant__held_against__in=["", state]) if state else Q()
+    return waiting.filter(Q(variant__is_control=True) | Q(variant__misfit="") & is_held)
 
 
 def _succeed(experiment: Experiment, entering: Sequence[Arm], now: datetime) -> list[int]:
@@ -117,7 +129,7 @@ def _waiting_for_room(experiment: Experiment, live: int) -> int:
     most = affordable_arms(experiment)
     if most is None:
         return 0
-    return max(0, experiment.arms.filter(status=Arm.Status.WAITING).count() - max(0, most - live))
+    return max(0, may_enter(experiment).count() - max(0, most - live))
 
 
 def guard(experiment: Experiment, arms: Sequence[Arm], now: datetime) -> int:

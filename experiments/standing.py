@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from experiments import surroundings
 from experiments.models import Experiment
 from experiments.reporting.report import Report, build
 from experiments.reporting.values import ArmReport
@@ -31,6 +32,7 @@ class Standing:
     extra: float | None  # conversions beyond what an equal split would have brought; None while it is too early
     extra_low: float | None
     extra_high: float | None
+    changes: int  # of brief and brand that no live page has yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +62,14 @@ def to_judge(now: datetime) -> list[int]:
 
 def renew(experiment: Experiment) -> Standing:
     """Judge an experiment and keep what came of it."""
-    found = of(build(experiment))
-    Experiment.objects.filter(pk=experiment.pk).update(standing=asdict(found))
+    found = of(build(experiment), changes=len(surroundings.differences(experiment)))
+    # Race: where surroundings were agreed to meanwhile, this is of before; the next look judges.
+    same = Experiment.objects.filter(pk=experiment.pk, surroundings_at=experiment.surroundings_at)
+    same.update(standing=asdict(found))
     return found
 
 
-def of(report: Report) -> Standing:
+def of(report: Report, *, changes: int) -> Standing:
     better = [arm for arm in report.arms if arm.is_better and not arm.is_control]
     winner: ArmReport | None = max(better, key=lambda arm: arm.probability_best or 0.0, default=None)
     told = report.replay
@@ -78,6 +82,7 @@ def of(report: Report) -> Standing:
         extra=told.earned - told.equal_split if told else None,
         extra_low=told.earned - high if told else None,
         extra_high=told.earned - low if told else None,
+        changes=changes,
     )
 
 

@@ -80,7 +80,9 @@ def agree(experiment: Experiment) -> None:
     now = of_now(experiment)
     _keep_pictures(now.brand.pictures)
     experiment.surroundings, experiment.surroundings_at = now.model_dump(mode="json"), timezone.now()
-    experiment.save(update_fields=["surroundings", "surroundings_at"])
+    if experiment.standing:  # else the console would go on saying for minutes that changes wait
+        experiment.standing = {**experiment.standing, "changes": 0}
+    experiment.save(update_fields=["surroundings", "surroundings_at", "standing"])
 
 
 def changers(experiment: Experiment) -> set[int]:

@@ -1,6 +1,7 @@
 """Turn requests for a report into its page or a file; everything about numbers is in experiments/reporting."""
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Concatenate, cast
 
 from django.conf import settings
@@ -91,13 +92,13 @@ NOT_MODIFIED = 304
 
 
 def _page(request: HttpRequest, experiment: Experiment, *, token: str = "") -> HttpResponse:
-    shown = page_of(build(experiment), _pictures(experiment, token), is_whole="all" in request.GET)
+    shown = page_of(build(experiment), partial(_pictures, experiment, token), is_whole="all" in request.GET)
     return render(request, "reports/report.html", {"page": shown, "is_shared": bool(token)})
 
 
-def _pictures(experiment: Experiment, token: str) -> dict[str, str]:
+def _pictures(experiment: Experiment, token: str, arms: Collection[str]) -> dict[str, str]:
     """Return the addresses of the pages' pictures by arm: the console's own, or those that a link opens."""
-    keys = dict(experiment.arms.values_list("variant_id", "key"))
+    keys = dict(experiment.arms.filter(key__in=arms).values_list("variant_id", "key"))
     found = thumbnail_urls(keys, DESKTOP)
     if not token:
         return {keys[variant]: address for variant, address in found.items()}

@@ -29,6 +29,7 @@ DELIVER_EVERY_SECONDS = 10.0
 JUDGE_EVERY_REVIEWS = 10  # a report's work for each experiment, where a review is a tenth of it
 BREAKDOWN_EVERY_SECONDS = 60.0  # each experiment rests for fifty times as long as it took
 CHECK_PAGES_EVERY_SECONDS = 5.0  # one query when there is nothing to look at
+HOLD_EVERY_SECONDS = 60.0  # two queries and a reading of each brief when nothing was changed
 TICK_EXPIRES_SECONDS = 5  # a tick that waited this long is overtaken by the next one
 
 broker_url = settings.REDIS_URL.replace("unix://", "redis+socket://", 1)
@@ -88,6 +89,7 @@ app.conf.update(
         "experiments.tasks.count": {"queue": "counting"},
         "experiments.tasks.check_pages": {"queue": "pages"},
         "experiments.tasks.*": {"queue": "deployment"},
+        "variants.tasks.hold*": {"queue": "deployment"},
         "variants.tasks.*": {"queue": "model"},
     },
     timezone="UTC",
@@ -121,6 +123,11 @@ app.conf.update(
             "task": "variants.tasks.rescue",
             "schedule": every(10.0),
             "options": {"expires": 10},
+        },
+        "hold_all": {
+            "task": "variants.tasks.hold_all",
+            "schedule": every(HOLD_EVERY_SECONDS),
+            "options": {"expires": HOLD_EVERY_SECONDS},
         },
         "check_pages": {
             "task": "experiments.tasks.check_pages",

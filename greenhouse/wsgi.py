@@ -22,9 +22,25 @@ if TYPE_CHECKING:
 
 def load_django() -> "WSGIApplication":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenhouse.settings")
-    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415 - not before the splitter answers
+    from django.core.signals import request_finished  # noqa: PLC0415 - not before the splitter answers
+    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
 
-    return get_wsgi_application()
+    loaded = get_wsgi_application()
+    request_finished.connect(hang_up)
+    return loaded
+
+
+def hang_up(**_signal: object) -> None:
+    """End this thread's connections to a database server once a request is answered.
+
+    A thread that answered once would else keep one for as long as it is idle: with dozens of threads in each process,
+    more than PostgreSQL gives out, and workers would be refused. A file needs no such care.
+    """
+    from django.db import connections  # noqa: PLC0415
+
+    for connection in connections.all(initialized_only=True):
+        if connection.vendor != "sqlite":
+            connection.close()
 
 
 def tell_ready(loaded: "Future[WSGIApplication]") -> None:

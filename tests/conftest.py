@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
+from hypothesis import HealthCheck
 from redis import Redis
 
 from experiments.store import store
 from greenhouse.celery import app as celery
+from greenhouse.environment import SQLITE
 from tests.servers import find_postgres, postgres_server, redis_server
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1", ""}
@@ -26,6 +30,25 @@ def _refuse_the_outside(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_refuse_the_outside)
+if not IN_CI:  # for which Hypothesis brings such a profile of its own
+    hypothesis.settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    hypothesis.settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Keep the tests' SQLite in a file, where each thread has a connection of its own, as it has in production.
+
+    One in memory is a single connection for all threads of a live server and the test itself; two that use it in the
+    same moment get "bad parameter or other API misuse" or each other's rows.
+    """
+    database = connections["default"].settings_dict
+    if database["ENGINE"] == SQLITE:
+        database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "tests.sqlite3")
+        # What is lost when the machine stops may be lost.
+        database["OPTIONS"]["init_command"] += "PRAGMA synchronous=OFF;"
 
 
 @pytest.fixture(scope="session", autouse=True)

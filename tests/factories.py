@@ -58,13 +58,19 @@ def make_experiment(*, arms: int = 2, goal_kind: str = Goal.Kind.FORM, **changes
             nursery=nursery,
             number=number,
             name=f"Variant {number}",
-            content=page(f"Headline number {number}"),
+            content=_fitting(page(f"Headline v{number}"), brief),
             is_control=number == 1,
             status=Variant.Status.APPROVED,
         )
         for number in range(1, arms + 1)
     )
     return experiment
+
+
+def _fitting(content: dict[str, Any], brief: Brief) -> dict[str, Any]:
+    """Return the page without its form where visitors are to follow a link."""
+    is_link = brief.call_to_action_kind == Brief.CallToActionKind.LINK
+    return {**content, "sections": content["sections"][:1]} if is_link else content
 
 
 def make_running(*, arms: int = 2, **changes: Any) -> Experiment:

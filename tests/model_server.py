@@ -210,9 +210,12 @@ def endless() -> Behaviour:
     return behave
 
 
-def waiting(seconds: float, then: Behaviour) -> Behaviour:
+def once_all_are_there(number: int, then: Behaviour) -> Behaviour:
+    """Answer when so many requests are under way at once."""
+    together = threading.Barrier(number)
+
     def behave(body: dict[str, Any], handler: Handler) -> None:
-        handler.server.stopping.wait(seconds)
+        together.wait(60)
         then(body, handler)
 
     return behave

@@ -5,6 +5,7 @@ python -m tests.servers COMMAND …     runs a command with REDIS_URL and DATABA
 
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -20,13 +21,16 @@ from redis import Redis
 
 from greenhouse.embedded_redis import answers, find_server
 
-START_SECONDS = 30.0
-STOP_SECONDS = 20.0
-LONGEST_RUN_SECONDS = 300.0
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
+LONGEST_RUN_SECONDS = 900.0
 ROOT = 0
 SERVICE_USER = "postgres"
 SLOTS = 16_384  # of a Redis Cluster
 BUS_OFFSET = 10_000
+# Below the ports that systems give to outgoing connections (from 32,768 on Linux), one of which might else be given the
+# number between the choice and the server's start; and so that a Redis Cluster's bus ports are below them, too.
+PORTS = range(12_000, 22_000)
 
 
 class ServerFailed(Exception):
@@ -42,10 +46,13 @@ class Server:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Choose a port on which nobody listens, nor on its bus port, if it is to be of a Redis Cluster."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, socket.socket() as bus, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + BUS_OFFSET))
+            return port
 
 
 @contextmanager
@@ -116,7 +123,7 @@ def redis_cluster(folder: Path, *, nodes: int = 3) -> Iterator[Cluster]:
     cluster = Cluster(folder=folder, processes={})
     try:
         for _ in range(nodes):
-            cluster.start(_port_of_a_node())
+            cluster.start(free_port())
         cluster.meet()
         cluster.wait_until_whole()
         yield cluster
@@ -130,15 +137,6 @@ def _sees_all(port: int) -> bool:
     with Redis(port=port) as node:
         said = node.execute_command("CLUSTER INFO")
     return (said["cluster_state"], said["cluster_slots_ok"]) == ("ok", str(SLOTS))
-
-
-def _port_of_a_node() -> int:
-    """Find a port whose bus port, which is 10,000 higher, is free as well."""
-    while True:
-        port = free_port()
-        with socket.socket() as probe, suppress(OSError, OverflowError):
-            probe.bind(("127.0.0.1", port + BUS_OFFSET))
-            return port
 
 
 def find_postgres() -> Path | None:

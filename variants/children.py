@@ -58,7 +58,7 @@ def texts_of(content: Content, nursery: Nursery) -> tuple[PageText, ...]:
 
 
 def named(content: Content, nursery: Nursery) -> str:
-    """Return a name that no other variant has: a child may have its parent's headline."""
+    """Return a name that no other variant has: a child may have its parent's headline, and two pages one opening."""
     headline = content.headline[:NAME_LENGTH]
     alike = nursery.variants.filter(name__startswith=headline).values_list("name", flat=True)
     taken, number = set(alike), 1

@@ -438,7 +438,7 @@ WEEKDAYS = {
 _DAY = "|".join(sorted(WEEKDAYS, key=len, reverse=True))
 WEEKDAY = re.compile(
     rf"\b(?P<first>{_DAY})\s?(?:–|-|to|bis|au|a)\s?(?P<last>{_DAY})\b"
-    rf"|\b(?:on|every|each|until|till|by|from|and|only|am|jeden|le|chaque|los|cada|el)\s(?P<one>{_DAY})\b"
+    rf"|\b(?:on|every|each|until|till|by|before|from|and|only|am|bis|jeden|le|chaque|los|cada|el)\s(?P<one>{_DAY})\b"
     rf"|\b(?P<plural>\w+days|\w+tags|lundis|mardis|mercredis|jeudis|vendredis|samedis)\b",
     re.IGNORECASE,
 )

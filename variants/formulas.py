@@ -25,7 +25,8 @@ def _framing(line: str, title: str, *steps: tuple[str, str]) -> Framing:
     return Framing(line=line, title=title, steps=steps)
 
 
-# They tell the reader how to look at it, never what it is: so they fit any product and trace to no fact.
+# They tell the reader how to look at it, never what it is: so they fit any product and trace to no fact. Nor do they
+# name things of a world the brief may not be about: “over coffee” reads oddly on a page that sells coffee.
 FRAMINGS = (
     _framing(
         "Hold it against what you use today.", "How to compare",
@@ -53,7 +54,7 @@ FRAMINGS = (
     ),
     _framing(
         "Leaving things as they are is a choice, too.", "If nothing changes",
-        ("Look ahead", "Picture the same trouble, still there when the seasons have turned."),
+        ("Look ahead", "Picture the same trouble, still there when another year has gone by."),
         ("Count what it takes", "Patience, money, temper: what does it ask of you?"),
         ("Decide on purpose", "Staying is fine when you have chosen it."),
     ),
@@ -61,7 +62,7 @@ FRAMINGS = (
         "Picture the day on which you have it.", "A day, in your mind",
         ("Morning", "Where would you be when you need it?"),
         ("Noon", "Who would stand beside you, and what would they say?"),
-        ("Evening", "What would you tell at the table?"),
+        ("Evening", "What would you say of it, looking back?"),
     ),
     _framing(
         "Begin with something small.", "Small steps",
@@ -70,14 +71,14 @@ FRAMINGS = (
         ("Add the next", "Or stop there, and be content."),
     ),
     _framing(
-        "What would you do with more room in your head?", "Room for other things",
-        ("A walk", "Shoes on, no list in your pocket."),
-        ("A conversation", "With somebody you have put off for too long."),
+        "What would you rather think about?", "Room for other things",
+        ("Something you enjoy", "Would there be more of it?"),
+        ("Something you have put off for too long", "Would it come nearer?"),
         ("Nothing at all", "That is a plan as well."),
     ),
     _framing(
         "A fair offer can be checked.", "How to check an offer",
-        ("Is it written down?", "What counts should stand on the page, not in a phone call."),
+        ("Is it written down?", "What counts should stand on the page, not be told in passing."),
         ("Is it about you?", "Skip whatever was written for somebody else."),
         ("Can you say no?", "A fair offer survives a refusal."),
     ),
@@ -114,24 +115,24 @@ FRAMINGS = (
     _framing(
         "Take your time.", "No hurry",
         ("Read", "This page is short, and it stays where it is."),
-        ("Put it aside", "Make tea, water the plants, do something else."),
+        ("Put it aside", "Let other things come first for a while."),
         ("Come back", "If you still think of it then, you have your answer."),
     ),
     _framing(
-        "Look at it as an engineer would.", "Under the bonnet",
+        "Look at it as an engineer would.", "What goes in, what comes out",
         ("What goes in?", "List what you would have to supply."),
         ("What comes out?", "List what you expect in return."),
         ("Where could it break?", "Put those questions to us; they are the good ones."),
     ),
     _framing(
         "Some things are learned by watching.", "Watch before you act",
-        ("Find somebody who does it well", "A neighbour, an aunt, the team down the hall."),
+        ("Find somebody who does it well", "It may be somebody you know."),
         ("See what they leave out", "Skill shows in what is not done."),
         ("Borrow their order", "Do the same things in the same sequence, once."),
     ),
     _framing(
         "Ask how it does on a bad day.", "On a bad day",
-        ("When does it go wrong for you?", "In the holidays, late at night, when somebody is ill?"),
+        ("When does it go wrong for you?", "Name the day and the hour at which it did."),
         ("Read this page with that hour in mind", "Good days tell little."),
         ("Ask about the worst of it", "We would rather hear it before than after."),
     ),
@@ -143,7 +144,7 @@ FRAMINGS = (
     ),
     _framing(
         "Old friends have no sales pitch.", "As a friend would put it",
-        ("What it is", "A friend would say it over coffee, in a breath."),
+        ("What it is", "A friend would say it in a single breath."),
         ("What it is not", "A friend would warn you as well."),
         ("What to do about it", "Have a look, and tell me what you think."),
     ),
@@ -162,7 +163,7 @@ FRAMINGS = (
     _framing(
         "Begin with what you have.", "What is there already",
         ("What works?", "It may stay as it is."),
-        ("What keeps coming back?", "Trouble that returns each month wants another answer."),
+        ("What keeps coming back?", "Trouble that returns again and again wants another answer."),
         ("What would you change first?", "One thing is plenty for a beginning."),
     ),
     _framing(
@@ -255,7 +256,7 @@ EYEBROWS = {
 BENEFIT_TITLES = {
     "promise": ("What you get", "What stands behind it", "Why it works for you"),
     "problem": ("The way out", "What changes", "What puts an end to it"),
-    "bridge": ("The bridge", "What carries you across", "What is different now"),
+    "bridge": ("How it changes", "What makes the difference", "What is different now"),
     "question": ("The answer, in parts", "What the answer looks like", "Here is what speaks for it"),
     "proof": ("The facts", "What you can check", "Fact by fact"),
     "features": ("What it does, and what you get", "Feature by feature", "Take a closer look"),

@@ -13,14 +13,18 @@ reviewer's eye.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from textwrap import shorten
+from typing import Final
 
 from variants.brief import BriefSpec
-from variants.claims import Ledger, brief_sources, ledger_of, sources_of
+from variants.claims import Ledger, brief_sources, ledger_of, sentences, sources_of
 from variants.colours import TEXT_CONTRAST, contrast, palette_of
 from variants.content import FormSection, PageContent, texts
 from variants.intrusions import Intrusion, addresses_in, asides_in, disguises_in, known_addresses, markup_in
 from variants.matching import contains, says, unmasked, words_of
 from variants.voice import remarks
+
+LONGEST_MISFIT: Final = 160  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,31 @@ def _copy(content: PageContent) -> list[tuple[str, str]]:
 
 def is_blocked(findings: Iterable[Finding]) -> bool:
     return any(finding.blocks for finding in findings)
+
+
+def misfit_of(findings: Iterable[Finding], copy: Iterable[tuple[str, str]]) -> str:
+    """Say in a few words what first blocks a page: the sentence as it stands there, or what it lacks; empty if nothing.
+
+    `copy` is the page's texts by their fields.
+    """
+    first = next((finding for finding in findings if finding.blocks), None)
+    if first is None:
+        return ""
+    if first.gate == "must_say":
+        return f"“{_cut(first.words)}” is missing"
+    if first.field and first.words:
+        return f"“{_cut(_sentence(first.words, dict(copy).get(first.field, '')))}”"
+    return _cut(sentences(first.reason)[0])
+
+
+def _sentence(words: str, text: str) -> str:
+    """Return the sentence of a text in which these words stand; the words alone where gates read them otherwise."""
+    wanted = " ".join(words.casefold().split())
+    return next((said for said in sentences(text) if wanted in " ".join(said.casefold().split())), words)
+
+
+def _cut(text: str) -> str:
+    return shorten(text.rstrip("."), LONGEST_MISFIT, placeholder=" …")
 
 
 def brief_texts(brief: BriefSpec) -> list[str]:

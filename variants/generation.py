@@ -539,7 +539,7 @@ def _save(work: _Work, ask: _Ask, written: Written) -> Variant:
         variant = review.add_variant(
             work.generation.nursery,
             written.content.model_dump(mode="json"),
-            name=children.named(written.content, work.generation.nursery) if work.upbringing else None,
+            name=children.named(written.content, work.generation.nursery),
             origin=Variant.Origin.MODEL if work.writer.is_model else Variant.Origin.OFFLINE,
             generation=work.generation,
             by=work.generation.requested_by,

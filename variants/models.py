@@ -391,6 +391,10 @@ class Variant(models.Model):
     findings = models.JSONField(default=list, blank=True)
     # The claims ledger: gates.Trace as JSON, one for each figure, promise, name … and what in the brief covers it.
     traces = models.JSONField(default=list, blank=True)
+    # What blocks it by its brief, in its own words, and of which state of brief and brand that is true; both are
+    # review.judge's. Empty where it fits, and where nobody has held it against any state yet.
+    misfit = models.CharField(max_length=200, default="", editable=False)
+    held_against = models.CharField(max_length=32, default="", editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     edited_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     # Primary keys of others whose words stand in it: who changed it before, and the authors of what it was copied from.
@@ -407,6 +411,10 @@ class Variant(models.Model):
             models.UniqueConstraint(
                 fields=["nursery"], condition=models.Q(is_control=True), name="one_control_per_nursery"
             ),
+        ]
+        indexes: ClassVar = [
+            # Among many thousands the console's first page looks for the few.
+            models.Index(fields=["nursery"], condition=~models.Q(misfit=""), name="variants_that_do_not_fit"),
         ]
 
     def __str__(self) -> str:

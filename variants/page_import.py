@@ -33,7 +33,9 @@ AT_ONCE: Final = 4  # pages fetched by one process: each holds a thread that oth
 CHUNK_BYTES: Final = 65_536
 LOWEST_FREE_PORT: Final = 1024  # below it stand services that are not web servers
 WEB_PORTS: Final = {"http": 80, "https": 443}
-HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")  # a name, or an address of version 6
+MOST_NAME: Final = 253  # characters, RFC 1035
+LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
@@ -41,6 +43,8 @@ SAFE_IN_TARGET: Final = "!#$%&'()*+,/:;=?@[]~"
 # RFC 6890 keeps them for protocols; at least one cloud hands out keys there, and Python took some for public ones.
 PROTOCOLS: Final = IPv4Network("192.0.0.0/24")
 NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052: IPv4 addresses as a gateway reaches them
+
+NOT_PLAIN: Final = "is neither the name of a site, such as example.com, nor an IP address in its usual form."
 
 type Address = IPv4Address | IPv6Address
 
@@ -82,6 +86,19 @@ def is_public(address: Address) -> bool:
     if address in PROTOCOLS:
         return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+
+
+def is_plain(host: str) -> bool:
+    """Tell whether a host is a name or an IP address in its usual form.
+
+    What ends in a number is an address to resolvers and browsers, and each reads `0x7f.1` or `2130706433` in its own
+    way: a person who looks at it cannot see where it leads (WHATWG URL, "ends in a number").
+    """
+    try:
+        return "%" not in str(ip_address(host))
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+    return len(host) <= MOST_NAME and all(map(LABEL.fullmatch, labels)) and not NUMBER.fullmatch(labels[-1])
 
 
 def resolved(host: str, port: int) -> list[Address]:
@@ -213,8 +230,8 @@ def _host(parts: SplitResult) -> str:
         name = (parts.hostname or "").encode("idna").decode("ascii")
     except UnicodeError as error:
         raise PageNotFetched(f"“{parts.hostname}” cannot be the name of a site.") from error
-    if not HOST.fullmatch(name):
-        raise PageNotFetched(f"“{name}” cannot be the name of a site.")
+    if not is_plain(name):
+        raise PageNotFetched(f"“{name}” {NOT_PLAIN}")
     return name
 
 

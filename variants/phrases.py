@@ -69,6 +69,16 @@ ENGLISH: Lines = {
         r"\bfoolproof\b|\bfail-?proof\b|\bnever fails?\b|\bworks every time\b|\bflawless\w*\b|\berror[ -]free\b",
         r"\bnever (?:lose|miss|pay|wait|worry)\b",
         r"\b(?:completely|totally|absolutely|100%) (?:safe|painless|secure|effective)\b|\bpainless\b",
+        r"\b(?:by|before|in time for) (?:the|this|next) weekend\b",
+        # Not "until tomorrow", which people are asked not to wait; not "by the end of the day", when backs ache.
+        r"\b(?:by|before) (?P<what>tonight|tomorrow)\b",
+        r"\b(?:by|before) (?:the )?end of (?:(?:the|this|next) )?(?P<what>week|month|business|working day|today)\b",
+        r"\b(?:on )?the (?:very )?same day(?=[.!?,;]|$| (?:you|we)\b)|\bsame-day\b"
+        r"|\bsame day (?:delivery|service|appointments?|repairs?)\b",
+        r"\bnext-day\b|\bnext day (?:delivery|service|shipping|repairs?|appointments?)\b"
+        r"|\b(?:\w+ed|\w+s|there|here|back|ready|done|sent|you|it) (?:by )?the (?:very )?next (?:working |business )?"
+        r"day\b",
+        r"\bwithin the (?P<what>hour|day|week)\b",
     ),
     CERTIFICATE: (
         r"\bcertif(?:ied|icat\w+|y|ies)\b|\baccredit\w+", r"\bcomplian(?:t|ce)\b",
@@ -131,6 +141,8 @@ GERMAN: Lines = {
         r"\bsofort\b", r"\bjederzeit kündbar\b", r"\bohne (?:vertragsbindung|mindestlaufzeit)\b",
         r"\bkeine (?:versteckten )?kosten\b",
         r"\bohne kreditkarte\b",
+        r"\b(?:bis zum|vor dem) (?:nächsten )?wochenende\b", r"\bbis (?P<what>morgen|heute abend)\b",
+        r"\b(?:noch )?am (?:selben|gleichen) tag\b", r"\bam nächsten (?:werk)?tag\b",
     ),
     CERTIFICATE: (
         r"\bzertifi\w+|\bakkreditier\w+", r"\b(?P<what>DSGVO|TÜV|ISO|CE|BIO|VDE)\b", r"\bpatentiert\w*\b",
@@ -169,9 +181,11 @@ FRENCH: Lines = {
         r"\bsans risque\b", r"\billimitée?s?\b", r"\bà vie\b|\bpour toujours\b",
         r"\b24 ?h(?:eures)? ?(?:sur|/) ?24\b|\b7 ?j(?:ours)? ?(?:sur|/) ?7\b|\b24/7\b", r"\binstantanée?\w*\b",
         r"\bsans engagement\b", r"\bsans frais\b", r"\bsans carte\b",
+        r"\b(?:avant|d['’]ici|pour) (?:le|ce) week-?end\b", r"\b(?:avant|d['’]ici) (?P<what>demain|ce soir)\b",
+        r"\ble (?:jour même|même jour)\b", r"\ble lendemain\b", r"\bdans l['’]heure\b",
     ),
     CERTIFICATE: (
-        r"\bcertifi\w+|\bagréée?s?\b|\baccrédit\w+", r"\b(?P<what>RGPD|ISO|CE|AFNOR|Qualiopi|Bio)\b",
+        r"\bcertifi\w+|\bagréée?s?\b|\baccrédit\w+", r"\b(?P<what>RGPD|ISO|(?-i:CE)|AFNOR|Qualiopi|Bio)\b",
         r"\bbreveté\w*\b", r"\b(?:cliniquement|scientifiquement) \w+|\bprouvée?s?\b",
         r"\bprimée?s?\b|\brécompens\w+", r"\bétudes? (?:montre|prouve)\w*",
         r"\b(?:experts|médecins) recommandent\b|\brecommandée?s? par (?:les |des )?(?:experts|médecins)\b",
@@ -203,6 +217,8 @@ SPANISH: Lines = {
         r"\b24 horas\b|\b24/7\b|\bdía y noche\b", r"\binstantáne\w+|\bal instante\b",
         r"\bsin (?:permanencia|compromisos?)\b", r"\bsin (?:comisiones|costes?|gastos|matrícula)\b",
         r"\bsin tarjeta\b",
+        r"\b(?:antes del|para el) fin de semana\b", r"\bantes de (?P<what>mañana|esta noche)\b",
+        r"\b(?:el|en el) mismo día\b", r"\bal día siguiente\b",
     ),
     CERTIFICATE: (
         r"\bcertific\w+|\bacreditad\w+|\bhomologad\w+", r"\b(?P<what>RGPD|ISO|CE|AENOR)\b", r"\bpatentad\w+",

@@ -2,12 +2,14 @@
 
     DRAFT ── approve ──▶ APPROVED        edit: back to DRAFT, because what was approved is no longer what stands there
       │  ◀──── edit ────────┘
-      └──── reject ──▶ REJECTED          a rejected variant may be edited, and is a DRAFT again
+      └──── reject ──▶ REJECTED          edit, or reconsider as it stands: back to DRAFT
 
 Each step is one conditional UPDATE, so of two people who decide at once, one wins and the other is told.
 Approval looks at the page afresh: the brief may have changed since the page was written.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -17,11 +19,12 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from variants.brief import BriefSpec
 from variants.claims import Trace
-from variants.content import PageContent
-from variants.gates import Finding, examine, examine_copy, is_blocked, ledger_of_copy, ledger_of_page
+from variants.content import PageContent, texts
+from variants.gates import Finding, examine, examine_copy, is_blocked, ledger_of_copy, ledger_of_page, misfit_of
 from variants.likeness import NOVELTY, repeat_of
-from variants.models import Direction, Generation, Image, ImportedPage, Nursery, Variant
+from variants.models import Brief, Direction, Generation, Image, ImportedPage, Nursery, Variant
 from variants.outline import PageText, outline_from_json
 from variants.page_health import KINDS
 from variants.patches import BadPatch, PatchContent, copy_of, is_patch, patch_of
@@ -86,7 +89,7 @@ def add_variant(
         return Variant.objects.create(
             nursery=nursery,
             number=last + 1,
-            name=(name or page.headline)[:LONGEST_NAME],
+            name=name[:LONGEST_NAME] if name else _named_after(page),
             content=page.model_dump(mode="json"),
             is_control=is_control,
             origin=origin,
@@ -97,6 +100,11 @@ def add_variant(
             created_by=by,
             **judged.stored,
         )
+
+
+def _named_after(page: PageContent | PatchContent) -> str:
+    """Return the name of a page that nobody gave one."""
+    return page.headline[:LONGEST_NAME]
 
 
 def content_of(content: Mapping[str, Any], nursery: Nursery) -> PageContent | PatchContent:
@@ -123,36 +131,65 @@ class Judgement:
 
     findings: Sequence[Finding] = ()
     traces: Sequence[Trace] = ()
+    misfit: str = ""  # see Variant.misfit
+    against: str = ""  # the `state_of` the brief that it was held against
 
     @property
-    def stored(self) -> dict[str, list[dict[str, Any]]]:
+    def stored(self) -> dict[str, Any]:
         """Return the columns that keep it."""
         return {
             "findings": [finding.as_dict() for finding in self.findings],
             "traces": [asdict(trace) for trace in self.traces],
+            "misfit": self.misfit,
+            "held_against": self.against,
         }
 
 
-def _judge_patch(patch: PatchContent, nursery: Nursery) -> Judgement:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """All that the gates hold a page against, and what stands for it: two of one state judge alike."""
+
+    spec: BriefSpec
+    brand: str
+    colours: tuple[str, str]
+    images: frozenset[str]
+
+    @property
+    def state(self) -> str:
+        said = [self.spec.model_dump(mode="json"), self.brand, *self.colours, sorted(self.images)]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def measure_of(brief: Brief) -> Measure:
+    """Return what a brief's pages are held against now. Raise pydantic's ValidationError where it makes no sense."""
+    brand = brief.brand
+    images = Image.objects.filter(brand_id=brief.brand_id).values_list("name", flat=True)
+    colours = (brand.primary_colour, brand.accent_colour)
+    return Measure(spec=brief.spec(), brand=brand.name, colours=colours, images=frozenset(images))
+
+
+def judge(page: PageContent | PatchContent, nursery: Nursery) -> Judgement:
+    """Hold a page against its brief as it is now."""
+    measure = measure_of(nursery.brief)
+    judged = _judge_patch(page, nursery, measure) if isinstance(page, PatchContent) else _judge_page(page, measure)
+    return replace(judged, against=measure.state)
+
+
+def _judge_page(page: PageContent, measure: Measure) -> Judgement:
+    ledger = ledger_of_page(page, measure.spec, brand=measure.brand)
+    findings = examine(page, measure.spec, measure.images, colours=measure.colours, ledger=ledger)
+    return Judgement(findings=findings, traces=ledger.traces, misfit=misfit_of(findings, texts(page)))
+
+
+def _judge_patch(patch: PatchContent, nursery: Nursery, measure: Measure) -> Judgement:
     """Look at what a patch changes. What today's page says is its owner's business, and is there already."""
     if not patch.texts:
         return Judgement()
     shown = page_texts(nursery.imported_pages.get(pk=patch.page))
     changed, whole = copy_of(patch, shown, is_whole=False), copy_of(patch, shown, is_whole=True)
-    spec = nursery.brief.spec()
-    ledger = ledger_of_copy(changed, spec, brand=nursery.brief.brand.name)
-    return Judgement(findings=examine_copy(changed, whole, spec, ledger=ledger), traces=ledger.traces)
-
-
-def judge(page: PageContent | PatchContent, nursery: Nursery) -> Judgement:
-    if isinstance(page, PatchContent):
-        return _judge_patch(page, nursery)
-    brief = nursery.brief
-    spec, brand = brief.spec(), brief.brand
-    images = set(Image.objects.filter(brand_id=brief.brand_id).values_list("name", flat=True))
-    colours = (brand.primary_colour, brand.accent_colour)
-    ledger = ledger_of_page(page, spec, brand=brand.name)
-    return Judgement(findings=examine(page, spec, images, colours=colours, ledger=ledger), traces=ledger.traces)
+    ledger = ledger_of_copy(changed, measure.spec, brand=measure.brand)
+    findings = examine_copy(changed, whole, measure.spec, ledger=ledger)
+    return Judgement(findings=findings, traces=ledger.traces, misfit=misfit_of(findings, changed))
 
 
 def _compared(judged: Judgement, page: PageContent | PatchContent, nursery: Nursery, own: int = 0) -> Judgement:
@@ -162,13 +199,23 @@ def _compared(judged: Judgement, page: PageContent | PatchContent, nursery: Nurs
     return replace(judged, findings=[*judged.findings, *repeat_of(page, nursery, besides=own)])
 
 
-def approve(variant: Variant, by: Person) -> Variant:
-    """Let a draft go live; raise Blocked with the findings that stand in the way. Approving twice changes nothing."""
+def mark(variant: Variant) -> str:
+    """Return what changes with every change of a variant's content: what somebody has read, they may approve."""
+    return hashlib.sha256(json.dumps(variant.content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def approve(variant: Variant, by: Person, *, read: str = "") -> Variant:
+    """Let a draft go live; raise Blocked with the findings that stand in the way. Approving twice changes nothing.
+
+    `read` is the mark of what the person has seen, if they have seen it.
+    """
     variant.refresh_from_db(fields=["status"])
+    if read and read != mark(variant):
+        raise WrongVariantStatus(f"“{variant.name}” was changed since you read it; look at it again")
     if variant.status == Variant.Status.APPROVED:
         return variant
     if variant.status == Variant.Status.REJECTED:
-        raise WrongVariantStatus(f"“{variant.name}” is rejected; edit it to make it a draft again")
+        raise WrongVariantStatus(f"“{variant.name}” is rejected; take it back into review in the console, or edit it")
     _refuse_own_work(variant, by)
     judged = judge(variant.patch or variant.page, variant.nursery)
     # Optimization: what it repeats was found when it came, and how it looks by a browser; to find out again for each
@@ -205,13 +252,29 @@ def reject(variant: Variant, by: Person, *, is_live: bool = False) -> Variant:
     return _move(variant, {Variant.Status.DRAFT, Variant.Status.APPROVED}, Variant.Status.REJECTED, by=by)
 
 
+def reconsider(variant: Variant, by: Person) -> Variant:
+    """Take a rejected variant back into review as it stands; it is compared anew, with what came since as well."""
+    variant.refresh_from_db(fields=["status"])
+    if variant.status == Variant.Status.DRAFT:
+        return variant
+    page = variant.patch or variant.page
+    judged = _compared(judge(page, variant.nursery), page, variant.nursery, own=variant.pk)
+    seen = [Finding(**finding) for finding in variant.findings if finding["gate"] in KINDS]
+    judged = replace(judged, findings=[*judged.findings, *seen])
+    return _move(variant, {Variant.Status.REJECTED}, Variant.Status.DRAFT, by=by, **judged.stored)
+
+
 def edit(variant: Variant, content: Mapping[str, Any], by: Person, *, is_live: bool) -> Variant:
     """Replace the content; the variant is a draft again. The caller knows whether visitors see it."""
     if is_live:
         raise LiveVariant(f"“{variant.name}” is live and cannot be edited; add a new variant instead")
     page = content_of(content, variant.nursery)
     judged = _compared(judge(page, variant.nursery), page, variant.nursery, own=variant.pk)
+    follows = variant.name == _named_after(variant.patch or variant.page)
+    # Of two with one name nobody could tell in a report which is meant.
+    is_free = not variant.nursery.variants.filter(name=_named_after(page)).exclude(pk=variant.pk).exists()
     new = {
+        "name": _named_after(page) if follows and is_free else variant.name,
         "content": page.model_dump(mode="json"), "edited_by": by, "earlier_authors": authors(variant), **judged.stored
     }  # fmt: skip
     # Race: only from the status that the caller saw. What was approved meanwhile may be live by now.
@@ -234,4 +297,6 @@ def _move(variant: Variant, before: set[Variant.Status], after: Variant.Status, 
 def _why_not(variant: Variant, stored: Variant, before: set[Variant.Status]) -> str:
     if stored.status in before:
         return f"“{variant.name}” was changed by somebody a moment ago; look at it again"
-    return f"“{variant.name}” is {stored.status}; edit it to make it a draft again"
+    is_rejected = stored.status == Variant.Status.REJECTED
+    way = "take it back into review in the console" if is_rejected else "edit it to make it a draft"
+    return f"“{variant.name}” is {stored.status}; {way}"

@@ -2,11 +2,12 @@
 
 from celery import shared_task
 
-from variants import generation, lease, ledger
+from variants import generation, lease, ledger, recheck
 
 LONGEST_SECONDS = (
     int(generation.LONGEST_RUN.total_seconds()) + 180
 )  # run() stops asking by itself and drains before this
+HOLD_EXPIRES_SECONDS = 60  # overtaken by the next hold_all
 
 
 @shared_task(ignore_result=True, acks_late=True, time_limit=LONGEST_SECONDS)
@@ -22,3 +23,17 @@ def rescue() -> None:
         # Overtaken by the next rescue, so that a busy worker does not find a heap of these.
         generate.apply_async((generation_id,), expires=lease.LEASE.total_seconds())
     ledger.lose(ledger.orphans(silent_for=lease.LEASE))
+
+
+@shared_task(ignore_result=True, acks_late=True, time_limit=120)
+def hold(brief_id: int) -> None:
+    """Hold a brief's variants against it. What a pass does not come to, the next one does."""
+    if recheck.hold(brief_id):
+        hold.delay(brief_id)
+
+
+@shared_task(ignore_result=True, time_limit=120)
+def hold_all() -> None:
+    """Hold what changed without its brief being saved: brands, pictures, and what a lost task left."""
+    for brief_id in recheck.due():
+        hold.apply_async((brief_id,), expires=HOLD_EXPIRES_SECONDS)

@@ -14,7 +14,9 @@ from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
 
 ARMS_PER_PAGE: Final = 20
 # Of 500 arms, what pages say would be most of the work.
-OF_ROWS: Final = ("key", "status", "experiment", "variant__name", "variant__is_control", "successor__name")
+OF_ROWS: Final = (
+    "key", "status", "experiment", "variant__name", "variant__is_control", "variant__misfit", "successor__name",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,4 +95,7 @@ def _row(
 def _note(arm: Arm, *, is_live: bool) -> str:
     if arm.successor is not None:
         return f"retires once “{arm.successor}” is live"
+    if misfit := arm.variant.misfit:
+        what = f"no longer matches the brief: {misfit}"
+        return what if is_live else f"is held back: it {what}"
     return "" if is_live else "waits its turn"

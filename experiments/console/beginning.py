@@ -22,7 +22,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from experiments import deeds
-from experiments.console import steps, workbench
+from experiments.console import held, steps, workbench
 from experiments.console.brief_step import PAGE, form_with, kept_values
 from experiments.console.forms import default_goal
 from experiments.console.gallery import ids
@@ -36,7 +36,6 @@ from variants.models import Brief, BriefDraft, Nursery
 from variants.page_import import PageNotFetched, fetch
 
 ADD: Final = "experiments.add_experiment"
-STAYS: Final = "What is written already stays as it is until it is reviewed."
 WRITE_BRIEF: Final = "variants.change_brief"
 OFFERED: Final = 50  # briefs and experiments to begin from: the newest
 LONGEST_NAME, LONGEST_TEXT = 120, 1_000
@@ -182,7 +181,10 @@ def brief_step(request: HttpRequest, experiment: Experiment) -> HttpResponse:
             for typist in User.objects.filter(pk__in=draft.typed_by):
                 deeds.record(brief, typist, "Changed in the first step of an experiment.")
             draft.delete()
-        messages.success(request, f"The brief is saved. {WAITS if experiment.started_at else STAYS}")
+        holding = held.told(brief)
+        messages.success(request, f"The brief is saved.{f' {WAITS}' if experiment.started_at else ''}")
+        if holding:
+            messages.info(request, holding)
         return HttpResponseRedirect(steps.url_of(experiment.pk, steps.DIRECTIONS))
     context = {
         **frame(request, experiment),

@@ -13,7 +13,11 @@ from experiments.models import Experiment
 from variants import likeness
 from variants.models import Variant
 
-FINDINGS: Final = {"blocked": "cannot be approved yet", "remarks": "worth a look", "clean": "without remarks"}
+MISFIT: Final = "misfit"
+FINDINGS: Final = {
+    MISFIT: "no longer match the brief", "blocked": "cannot be approved yet", "remarks": "worth a look",
+    "clean": "without remarks",
+}  # fmt: skip
 ALIKE: Final = {"own": "say something of their own", "repeats": "say what another says"}
 LONGEST_SEARCH: Final = 100
 LONGEST_DIRECTION: Final = 120
@@ -99,17 +103,17 @@ def browse(experiment: Experiment, asked: Wanted) -> Browsed:
 
 
 def _rows(experiment: Experiment) -> list[_Row]:
-    read = ("pk", "status", "content__angle", "findings", "name", "content__sections__0__headline")
+    read = ("pk", "status", "content__angle", "findings", "misfit", "name", "content__sections__0__headline")
     found = experiment.nursery.variants.values_list(*read)
     return [
         _Row(
             id=pk,
             status=status,
             direction=angle,
-            finding=_finding(findings),
+            finding=MISFIT if misfit and status == Variant.Status.APPROVED else _finding(findings),
             said=f"{name}\n{headline or ''}".lower(),
         )
-        for pk, status, angle, findings, name, headline in found
+        for pk, status, angle, findings, misfit, name, headline in found
     ]
 
 

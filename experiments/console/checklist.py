@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from experiments import lifecycle, roster
 from experiments.console import steps, workbench
-from experiments.models import Experiment
+from experiments.models import Experiment, Goal
 from experiments.rehearsal import page_checks, walkthrough
 from variants import ledger
 from variants.models import Variant
@@ -127,19 +127,37 @@ def _goal(experiment: Experiment, faults: Sequence[lifecycle.Fault]) -> Line:
     goals = list(experiment.goals.all())
     deciding = next(goal for goal in goals if goal.is_primary)
     beside = f", and {len(goals) - 1} beside it" if len(goals) > 1 else ""
-    return Line(label="Goal", note=f"A visitor {workbench.does(deciding)}: “{deciding}” decides{beside}.",
+    return Line(label="Goal", note=f"A visitor {deciding.does}: “{deciding}” decides{beside}.",
                 state="done", url="#goals", button="Change")  # fmt: skip
 
 
 def _tested(experiment: Experiment) -> Line:
     url = reverse("admin:experiments_test_goals", args=[experiment.pk])
     untested = walkthrough.untested(experiment)
-    if not untested and experiment.goals.all():
-        return Line(label="Goal tested", note="A test visitor reached every goal on the page as it is now.",
-                    state="done", url=url, button="Test again", is_post=True)  # fmt: skip
-    names = ", ".join(f"“{goal}”" for goal in untested) or "There is no goal to test"
-    return Line(label="Goal tested", note=f"Not on the page as it is now: {names}." if untested else f"{names}.",
-                state="advice", url=url if untested else "", button="Test now", is_post=True)  # fmt: skip
+    if untested:
+        note = " ".join([*_what_tests_found(untested), "Test now: a test visitor tries it, and nothing is counted."])
+        return Line(label="Goal tested", note=note, state="advice", url=url, button="Test now", is_post=True)
+    if not experiment.goals.all():
+        return Line(label="Goal tested", note="There is no goal to test yet.", state="advice")
+    return Line(label="Goal tested", note="A test visitor opened today’s page as it is now and reached every goal.",
+                state="done", url=url, button="Test again", is_post=True)  # fmt: skip
+
+
+def _what_tests_found(untested: Sequence[Goal]) -> Iterator[str]:
+    """Say of goals that nobody reached on the page as it is now what came of their tests."""
+    never = [goal for goal in untested if goal.tested_at is None]
+    failed = [goal for goal in untested if goal.tested_at is not None and not goal.tested_as]
+    before = [goal for goal in untested if goal.tested_at is not None and goal.tested_as]
+    if never:
+        yield f"Nobody has tried yet whether {_named(never)} can be reached."
+    if failed:
+        yield f"A test visitor did not reach {_named(failed)}."
+    if before:
+        yield f"A test visitor reached {_named(before)}, but page, brief or goal were changed since."
+
+
+def _named(goals: Sequence[Goal]) -> str:
+    return ", ".join(f"“{goal}”" for goal in goals)
 
 
 def _traffic(experiment: Experiment, approved: Sequence[Variant]) -> Line:

@@ -13,6 +13,7 @@ from experiments.console.overview import OVER, seen_by_all
 from experiments.console.previews import preview_url
 from experiments.console.texts import PLACE_WORDS, Remark, Text, remark_of
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
+from variants import review
 from variants.console.thumbnails import DESKTOP, PHONE, thumbnail_urls
 from variants.models import Variant
 from variants.patches import is_patch
@@ -35,6 +36,7 @@ ARM_WORDS = {
 # Of 500 variants, what pages say would be most of the work of putting them in order.
 OF_ORDER: Final = ("number", "status", "is_control", "arm__key", "arm__status")
 LEFT = frozenset({"retired", "paused"})  # of ARM_WORDS: gets no new visitors any more
+RETIRABLE = frozenset({"live", "held", "waiting"})
 GROUPS = ("control", "live", "held", "to come", "rejected", "left")  # of the gallery, once the experiment runs
 
 
@@ -56,6 +58,7 @@ class Card:
     number: int
     name: str
     status: str  # of the review: draft, approved, rejected
+    mark: str  # of its content as it is shown
     is_control: bool
     origin: str
     headline: str
@@ -71,6 +74,8 @@ class Card:
     share: float | None = None
     visitors: int = 0
     conversions: int = 0
+    misfit: str = ""  # of an approved one: what the brief does not cover any more
+    retirable: int | None = None  # the arm that a person may send no more new visitors to
 
     @property
     def rate(self) -> float | None:
@@ -165,6 +170,7 @@ def _card(
         number=variant.number,
         name=variant.name,
         status=variant.status,
+        mark=review.mark(variant),
         is_control=variant.is_control,
         origin=variant.get_origin_display(),
         headline=_headline(variant),
@@ -178,6 +184,8 @@ def _card(
         share=shares.get(arm.key) if arm else None,
         visitors=counts.get((arm.pk, True), 0) if arm else 0,
         conversions=counts.get((arm.pk, False), 0) if arm else 0,
+        misfit=variant.misfit if variant.status == Variant.Status.APPROVED else "",
+        retirable=arm.pk if arm and shown in RETIRABLE and not variant.is_control else None,
     )
 
 

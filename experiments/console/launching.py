@@ -69,7 +69,7 @@ def _context(request: HttpRequest, experiment: Experiment) -> dict[str, Any]:
         **frame(request, experiment),
         "title": f"Launch of {experiment.name}",
         "is_draft": is_draft,
-        "goals": [(goal, workbench.does(goal), goal.pk not in untested) for goal in goals],
+        "goals": [(goal, goal.does, goal.pk not in untested) for goal in goals],
         "shown": variant,
         "is_imported": variant is not None and not is_own,
         "picker": f"{preview_url(experiment, variant.pk)}&{PICKS}" if variant is not None and is_own else "",
@@ -168,7 +168,7 @@ def _add(request: HttpRequest, experiment: Experiment, place: str) -> str:
         return ""
     is_first = not experiment.goals.filter(is_primary=True).exists()
     goal = Goal.objects.create(experiment=experiment, key=key, kind=kind, link=link, is_primary=is_first)
-    return f"A visitor who {workbench.does(goal)} counts, as the goal “{goal}”."
+    return f"A visitor who {goal.does} counts, as the goal “{goal}”."
 
 
 def _key(experiment: Experiment, place: str, name: str) -> str:
@@ -179,17 +179,35 @@ def _key(experiment: Experiment, place: str, name: str) -> str:
     return next(key for key in (base, *(f"{base}-{number}" for number in range(2, 1000))) if key not in taken)
 
 
-@acts(workbench.SETTINGS)
+@require_http_methods(["GET", "POST"])
+@opens(workbench.SETTINGS)
 def test_goals(request: HttpRequest, experiment: Experiment) -> HttpResponse:
-    """Walk to one goal, or to all, as a test visitor, and show how far it came."""
+    """Walk to one goal, or to all, as a test visitor, and show how far it came.
+
+    Where the browser asks for a whole page, it is led back to the step: a reload there tests nothing again.
+    """
+    if request.method != "POST":
+        return _here(experiment, "goals")
     chosen = _goal(experiment, request.POST.get("goal", ""))
     goals = [chosen] if chosen is not None else list(experiment.goals.order_by("-is_primary", "pk"))
     walks = [walkthrough.walk(experiment, goal) for goal in goals]
-    context = {**_context(request, experiment), "walks": walks}
     if "HX-Request" in request.headers:
-        return render(request, "console/_walks.html", {**context, "is_update": True})
-    form = LaunchForm(instance=Experiment.objects.get(pk=experiment.pk))
-    return render(request, "console/launch.html", {**context, "form": form})
+        context = {**_context(request, experiment), "walks": walks, "is_update": True}
+        return render(request, "console/_walks.html", context)
+    for walked in walks:
+        tell = messages.success if walked.is_reached else messages.error
+        tell(request, _told(walked))
+    return _here(experiment, "goals")
+
+
+def _told(walked: walkthrough.Walk) -> str:
+    """Return how a test went, in a sentence or three."""
+    if walked.is_reached:
+        reached = f"“{walked.goal}” was reached by a test visitor on “{walked.page}”; nothing was counted."
+        return " ".join([reached, *walked.remarks])
+    stopped = next((step for step in walked.steps if not step.is_good), None)
+    where = f" {stopped.did}: {stopped.came}" if stopped else ""
+    return f"“{walked.goal}” was not reached by a test visitor.{where}"
 
 
 # --- what happens ---------------------------------------------------------------------------------------------------

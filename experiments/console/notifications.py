@@ -27,6 +27,7 @@ from experiments import deeds, delivering, outbox, webhooks
 from experiments.console.overview import notifications_url
 from experiments.console.views import View, user_of
 from experiments.models import Delivery, Destination, Experiment, Notice
+from variants.page_import import NOT_PLAIN, is_plain
 
 PERMISSION: Final = "experiments.change_destination"
 BOTH_SECRETS: Final = timedelta(hours=24)
@@ -90,6 +91,8 @@ def _web_fault(address: str) -> str:
         host, scheme = None, ""
     if not host or scheme not in {"http", "https"}:
         return "Give a web address, starting with https://."
+    if not _is_plain(host):
+        return f"“{host}” {NOT_PLAIN}"
     if parts.username is not None or parts.password is not None:
         return (
             "Leave out the user name and the password before the @: they are not sent. A secret may stand in the path."
@@ -97,6 +100,13 @@ def _web_fault(address: str) -> str:
     if scheme == "http" and not settings.NOTIFY_PRIVATE_ADDRESSES:
         return "Give an address that starts with https://, so that nobody on the way can read the messages."
     return ""
+
+
+def _is_plain(host: str) -> bool:
+    try:
+        return is_plain(host.encode("idna").decode("ascii"))
+    except UnicodeError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,14 @@ from operator import itemgetter
 from typing import Any, Final
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Case, Count, IntegerField, OuterRef, QuerySet, Subquery, Sum, Value, When
+from django.db.models import Case, Count, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 
-from experiments import lifecycle
+from experiments import lifecycle, misfits
+from experiments.console.browse import MISFIT
+from experiments.misfits import Misfits
 from experiments.models import EXPOSURES, Destination, EpochCount, Experiment, Goal, Notice
 from variants.models import Generation, Variant
 
@@ -112,6 +114,11 @@ class Tab:
 
 def workbench_url(experiment_id: int) -> str:
     return reverse("admin:experiments_experiment_workbench", args=[experiment_id])
+
+
+def misfits_url(experiment_id: int) -> str:
+    """Return the gallery of what no longer matches the brief."""
+    return f"{reverse('admin:experiments_gallery', args=[experiment_id])}?found={MISFIT}"
 
 
 def seen_by_all(experiment: Experiment) -> Variant | None:
@@ -254,27 +261,33 @@ def _variants_by_status(variants: QuerySet[Variant]) -> dict[tuple[int, str], in
 
 # --- what waits for somebody ----------------------------------------------------------------------------------------
 
-PRESSING: Final = ("failed", "unplanned", "winner", "finished", "paused", "review", "start", "grow")
+PRESSING: Final = (
+    "misfit", "failed", "unplanned", "winner", "finished", "paused", "changes", "review", "start", "grow",
+)  # fmt: skip
 
 
 def decisions() -> tuple[list[Decision], int]:
     """Return what waits for a person, the most pressing first, at most one for an experiment; and how many more."""
     status = Experiment.Status
-    waiting = Experiment.objects.exclude(status=status.PROMOTED)
+    unfit = misfits.of_all()
+    waiting = Experiment.objects.exclude(~Q(pk__in=unfit), status=status.PROMOTED)
     names = ("pk", "name", "status", "nursery", "schedule_problem", "starts_at", "standing")
     by_status = _variants_by_status(Variant.objects.filter(nursery__experiment__in=waiting.values("pk")))
     failed = _failed_nurseries()
     found = [
-        (PRESSING.index(kind), row["pk"], row["name"], text, button)
+        (PRESSING.index(kind), _url(kind, row["pk"]), row["name"], text, button)
         for row in waiting.order_by("-pk").values(*names)
-        for kind, text, button in islice(_waiting(row, by_status, row["nursery"] in failed), 1)
+        for kind, text, button in islice(_waiting(row, by_status, row["nursery"] in failed, unfit.get(row["pk"])), 1)
     ]
     found.sort(key=itemgetter(0))
     made = [
-        Decision(text=text, name=name, url=workbench_url(pk), button=button)
-        for _, pk, name, text, button in found[:MOST_DECISIONS]
+        Decision(text=text, name=name, url=url, button=button) for _, url, name, text, button in found[:MOST_DECISIONS]
     ]
     return made, max(0, len(found) - MOST_DECISIONS)
+
+
+def _url(kind: str, experiment_id: int) -> str:
+    return misfits_url(experiment_id) if kind == "misfit" else workbench_url(experiment_id)
 
 
 def _failed_nurseries() -> set[int]:
@@ -287,21 +300,34 @@ def _waiting(
     row: Mapping[str, Any],
     by_status: Mapping[tuple[int, str], int],
     has_failed: bool,  # noqa: FBT001 - of one caller
+    unfit: Misfits | None,
 ) -> Iterator[tuple[str, str, str]]:
     """Yield what an experiment waits for: its kind, its words and those of the button."""
     is_draft = row["status"] == Experiment.Status.DRAFT
     drafts, approved = (by_status[row["nursery"], status] for status in (Variant.Status.DRAFT, Variant.Status.APPROVED))
+    if unfit:
+        yield "misfit", unfit.text, "Look at it" if unfit.number == 1 else "Look at them"
     if has_failed:
         yield "failed", "The last request for variants failed.", "See why"
     if row["schedule_problem"]:
         yield "unplanned", row["schedule_problem"], "See why"
     yield from _to_decide(row)
+    changes = (row["standing"] or {}).get("changes", 0) if row["status"] == Experiment.Status.RUNNING else 0
+    unseen = _changes_words(changes) if changes else ""
     if drafts and row["status"] not in OVER:
-        yield "review", f"{drafts} {'variant waits' if drafts == 1 else 'variants wait'} for your review.", "Review"
+        waits = f"{drafts} {'variant waits' if drafts == 1 else 'variants wait'} for your review."
+        yield "review", f"{waits} {unseen}".rstrip(), "Review"
+    if unseen:
+        yield "changes", unseen, "Look at them"
     if is_draft and approved and not row["starts_at"]:
         yield "start", f"{approved} approved, not started yet.", "Start"
     if is_draft and not approved:
         yield "grow", "It has no variants yet.", "Grow variants"
+
+
+def _changes_words(number: int) -> str:
+    what = "1 change of the brief or the brand waits" if number == 1 else f"{number} changes of brief and brand wait"
+    return f"{what}: visitors do not see {'it' if number == 1 else 'them'} yet."
 
 
 def _to_decide(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

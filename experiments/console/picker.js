@@ -25,4 +25,5 @@
     parent.postMessage({greenhousePlace: place.getAttribute(MARK)}, "*");
   }, true);
   document.addEventListener("submit", function (event) { event.preventDefault(); }, true);
+  parent.postMessage({greenhouseReady: true}, "*");
 })();

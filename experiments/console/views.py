@@ -245,21 +245,26 @@ def progress(request: HttpRequest, experiment: Experiment) -> HttpResponse:
 
 # --- review ---------------------------------------------------------------------------------------------------------
 
-PAST: Final = {"approve": "Approved", "reject": "Rejected"}
+PAST: Final = {"approve": "Approved", "reject": "Rejected", "reconsider": "Took back into review"}
+AFTER: Final = {
+    "approve": Variant.Status.APPROVED, "reject": Variant.Status.REJECTED, "reconsider": Variant.Status.DRAFT
+}  # fmt: skip
 
 
 @acts(workbench.APPROVE)
 def decide(request: HttpRequest, experiment: Experiment) -> HttpResponse:
-    """Approve or reject what was ticked, or the one variant whose button was pressed."""
+    """Approve, reject or take back what was ticked, or the one variant whose button was pressed."""
     verb, _, single = request.POST.get("decision", "").partition(":")
-    wanted = ids([single] if single else request.POST.getlist("variant"))
-    chosen = experiment.nursery.variants.filter(pk__in=wanted).select_related("nursery__brief", "arm")
+    # As "12:1f0c…": a variant, and the mark of what its card showed.
+    sent = [value.partition(":") for value in ([single] if single else request.POST.getlist("variant"))]
+    read = {pk: mark for key, _, mark in sent for pk in ids([key])}
+    chosen = experiment.nursery.variants.filter(pk__in=read).select_related("nursery__brief", "arm")
     if verb not in PAST or not chosen:
         messages.warning(request, "Nothing was ticked. Tick the variants first, then approve or reject them.")
         return back(experiment, "gallery")
     # Who ticks everything and approves does not mean to be told off for what is approved already.
-    open_ones = chosen.exclude(status=PAST[verb].lower())
-    done, stuck = _decide_each(open_ones, verb, by=user_of(request))
+    open_ones = chosen.exclude(status=AFTER[verb])
+    done, stuck = _decide_each(open_ones, verb, read, by=user_of(request))
     if done:
         record(request, experiment, f"{PAST[verb]} {_named(done)}.")
         lifecycle.add_arms(experiment)
@@ -272,12 +277,16 @@ def decide(request: HttpRequest, experiment: Experiment) -> HttpResponse:
     return back(experiment, "gallery")
 
 
-def _decide_each(chosen: Iterable[Variant], verb: str, *, by: User) -> tuple[list[Variant], list[str]]:
+def _decide_each(
+    chosen: Iterable[Variant], verb: str, read: Mapping[int, str], *, by: User
+) -> tuple[list[Variant], list[str]]:
     done, stuck = [], []
     for variant in chosen:
         try:
             if verb == "approve":
-                review.approve(variant, by=by)
+                review.approve(variant, by=by, read=read[variant.pk])
+            elif verb == "reconsider":
+                review.reconsider(variant, by=by)
             else:
                 review.reject(variant, by=by, is_live=hasattr(variant, "arm"))
         except review.Blocked as blocked:
@@ -309,7 +318,7 @@ def make_control(request: HttpRequest, experiment: Experiment, variant_pk: int) 
     """Let a variant stand for today's page."""
     variant = get_object_or_404(Variant, pk=variant_pk, nursery=experiment.nursery)
     try:
-        workbench.make_control(experiment, variant)
+        workbench.make_control(experiment, variant, by=user_of(request))
     except lifecycle.WrongStatus as error:
         messages.error(request, str(error))
         return back(experiment)

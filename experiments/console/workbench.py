@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from textwrap import shorten
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import transaction
 from django.db.models import Sum
 from django.urls import reverse
 
-from experiments import deployment, lifecycle, surroundings
+from experiments import deployment, lifecycle, misfits, surroundings
 from experiments.console.overview import OVER, STATUS_WORDS, seen_by_all
-from experiments.models import EXPOSURES, Arm, EpochCount, Experiment, Goal
+from experiments.misfits import Misfits
+from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
 from variants.models import MICRO_USD, Generation, Variant
 
 Status = Experiment.Status
@@ -27,7 +28,7 @@ SHARE = "experiments.add_sharelink"
 NOTIFY = "experiments.change_destination"
 LEADS = "experiments.view_lead"
 # Of 500 arms, what pages say would be most of the work.
-OF_ARMS = ("key", "status", "experiment", "entered_at", "variant__name", "variant__is_control")
+OF_ARMS = ("key", "status", "experiment", "entered_at", "variant__name", "variant__is_control", "variant__misfit")
 SEEN_IN_PROOF = 2  # variants: the one that is proved, and the control
 
 
@@ -122,11 +123,12 @@ class Summary:
     policy: str  # by what new visitors are shared out now
     control: str  # before the start: which variant will stand for today's page
     seen_by_all: Variant | None  # after the end
-    choices: Sequence[Arm]  # arms one of which may be promoted
+    may_choose: bool  # which page everyone sees from now on
     is_frozen: bool  # shares stand still because visitors were not split as planned
     proof: str  # of the round that is on: what new visitors see meanwhile
     proof_result: str  # of the newest round that is over
     provable: Sequence[Arm]  # arms one of which may be proved
+    misfits: Misfits | None  # approved pages that do not match the brief any more
     changes: Sequence[str]  # of brief and brand since the live pages were made with them
     read: str  # stands for brief and brand as `changes` tells of them
     can_roll_back: bool
@@ -162,11 +164,12 @@ def summary(experiment: Experiment, numbers: dict[str, int]) -> Summary:
         policy=_policy(experiment),
         control=control,
         seen_by_all=seen_by_all(experiment) if experiment.status in OVER else None,
-        choices=_choices(experiment, arms),
+        may_choose=experiment.status in {*lifecycle.GOING, *lifecycle.PROMOTABLE},
         is_frozen=experiment.frozen_at is not None and experiment.status == Status.RUNNING,
         proof=_proof(experiment),
         proof_result=_proof_result(experiment),
         provable=_provable(experiment, arms),
+        misfits=None if is_draft else misfits.of(experiment),  # a draft's stand in the way of its start: `missing`
         changes=surroundings.differences(experiment),
         read=surroundings.digest(experiment) if experiment.surroundings else "",
         can_roll_back=deployment.deployment_before(experiment) is not None,
@@ -174,15 +177,14 @@ def summary(experiment: Experiment, numbers: dict[str, int]) -> Summary:
     )
 
 
-def _choices(experiment: Experiment, arms: Sequence[Arm]) -> list[Arm]:
+def promotable(experiment: Experiment) -> list[Arm]:
     """Return the arms one of which may be shown to everyone; while it runs, those that new visitors may see."""
-    if experiment.status == Status.FINISHED:
-        return [arm for arm in arms if arm.entered_at]
-    if experiment.status not in lifecycle.GOING:
-        return []
-    leader = (experiment.standing or {}).get("winner")
-    live = [arm for arm in arms if arm.status == Arm.Status.LIVE]
-    return sorted(live, key=lambda arm: (arm.key != leader, arm.is_control))
+    arms = experiment.arms.select_related("variant").only(*OF_ARMS)
+    if experiment.status in lifecycle.PROMOTABLE:
+        return list(arms.filter(entered_at__isnull=False))
+    if experiment.status in lifecycle.GOING:
+        return list(arms.filter(status=Arm.Status.LIVE))
+    return []
 
 
 def _control(experiment: Experiment) -> str:
@@ -250,13 +252,6 @@ def _proof_result(experiment: Experiment) -> str:
     return f"“{newest.arm.variant}” had a proof round; the report has its lift." if newest else ""
 
 
-def does(goal: Goal) -> str:
-    """Say what a visitor does who reaches a goal, to stand after “a visitor”."""
-    if goal.kind == goal.Kind.CLICK:
-        return "clicks the second link" if goal.link == deployment.SECOND_LINK else "clicks the main button"
-    return str(goal.get_kind_display())
-
-
 def settings_url(experiment: Experiment) -> str:
     return reverse("admin:experiments_experiment_change", args=[experiment.pk])
 
@@ -317,8 +312,11 @@ def whole_usd(experiment: Experiment) -> str:
     return "" if limit is None else f"{limit / MICRO_USD:.2f}"
 
 
-def make_control(experiment: Experiment, variant: Variant) -> None:
-    """Let `variant` stand for today's page. Raise WrongStatus once visitors have been told apart by it."""
+def make_control(experiment: Experiment, variant: Variant, *, by: User) -> None:
+    """Let `variant` stand for today's page. Raise WrongStatus once visitors have been told apart by it.
+
+    Whoever chooses what all others are compared with has set the experiment up as well.
+    """
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         if locked.status != Status.DRAFT:
@@ -326,6 +324,7 @@ def make_control(experiment: Experiment, variant: Variant) -> None:
         # In this order: the database allows one control at a time.
         Variant.objects.filter(nursery=variant.nursery_id, is_control=True).update(is_control=False)
         Variant.objects.filter(pk=variant.pk).update(is_control=True)
+        Experiment.objects.filter(pk=locked.pk).update(**lifecycle.authored(locked, by))
 
 
 def blank_page(experiment: Experiment) -> dict[str, Any]:

@@ -33,6 +33,7 @@ LIFT_LIMITS = (-1.0, 2.0)  # of the axis; little data would stretch it until not
 HILL_HEIGHT = 26.0
 LIFT_NOTE = "The dot is the best guess, the bar the 95% interval. A bar that crosses 0 may be no difference at all."
 LIFT_NOTE_EARLY = "Each bar is the 95% interval. It is too early for a best guess: more visitors make the bars shorter."
+BEYOND = " An arrow at the edge says that a bar goes on beyond it; the table has its ends."
 LINE_HEIGHT = 15.0  # of a name in two lines
 
 
@@ -68,7 +69,7 @@ def lifts(report: Report) -> Chart:
     return Chart(
         key="lifts",
         title=title,
-        note=note + left_out(report, arms),
+        note=note + (BEYOND if _goes_beyond(arms) else "") + left_out(report, arms),
         wide=_lifts_drawing(report, arms, WIDE, title),
         narrow=_lifts_drawing(report, arms, NARROW, title),
         head=["Page", "Lift", "95% interval", "Plain lift"],
@@ -145,11 +146,11 @@ def _whisker(report: Report, arm: ArmReport, axis: Axis, y: float) -> str:
     start, end = axis.held(low), axis.held(high)
     parts = [line((start, y), (end, y), f"interval {kind}")]
     if low < axis.low:
-        parts.append(path([(start - 1, y), (start + 6, y - 4), (start + 6, y + 4)], f"arrow {kind}", closed=True))
+        parts.append(path([(start - 4, y), (start + 6, y - 7), (start + 6, y + 7)], f"arrow {kind}", closed=True))
     if high > axis.high:
-        parts.append(path([(end + 1, y), (end - 6, y - 4), (end - 6, y + 4)], f"arrow {kind}", closed=True))
-    if not report.is_early:
-        parts.append(tag("circle", cx=axis.held(arm.lift or 0.0), cy=y, r=4.5, class_=f"dot {kind}"))
+        parts.append(path([(end + 4, y), (end - 6, y - 7), (end - 6, y + 7)], f"arrow {kind}", closed=True))
+    if not report.is_early and axis.low <= (arm.lift or 0.0) <= axis.high:
+        parts.append(tag("circle", cx=axis.place(arm.lift or 0.0), cy=y, r=4.5, class_=f"dot {kind}"))
     return "".join(parts)
 
 
@@ -158,6 +159,11 @@ def _lift_scale(arms: Sequence[ArmReport]) -> tuple[float, float]:
     low, high = min([*ends, -0.05]), max([*ends, 0.05])
     room = (high - low) * 0.05
     return max(low - room, LIFT_LIMITS[0]), min(high + room, LIFT_LIMITS[1])
+
+
+def _goes_beyond(arms: Sequence[ArmReport]) -> bool:
+    low, high = _lift_scale(arms)
+    return any(arm.lift_interval[0] < low or arm.lift_interval[1] > high for arm in arms if arm.lift_interval)
 
 
 def _row_axis(sheet: Sheet, low: float, high: float) -> Axis:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from experiments.reporting.axes import Axis
-from experiments.reporting.svg import line, tag
+from experiments.reporting.svg import line, path, tag
 from experiments.reporting.values import ArmReport
 
 BAR_SIZE = (120, 14)
@@ -40,21 +40,30 @@ def rate_bar(arm: ArmReport, scale: tuple[float, float], *, is_leader: bool) -> 
     )
 
 
-def effect_bar(effect: float | None, interval: tuple[float, float] | None, scale: float) -> str:
-    """Draw an effect and its interval about 0, small enough for a table's cell."""
+def effect_bar(
+    effect: float | None, interval: tuple[float, float] | None, scale: float, *, is_more_better: bool = True
+) -> str:
+    """Draw an effect and its interval about 0, small enough for a table's cell; an arrow goes on beyond the scale."""
     if effect is None or interval is None:
         return ""
     width, height = BAR_SIZE
     axis = Axis(low=-scale, high=scale, start=4, end=width - 4)
-    kind = "other" if interval[0] <= 0 <= interval[1] else "control" if effect < 0 else "leader"
+    good, bad = ("leader", "control") if is_more_better else ("control", "leader")
+    kind = "other" if interval[0] <= 0 <= interval[1] else bad if effect < 0 else good
     middle = height / 2
+    dot = tag("circle", cx=axis.held(effect), cy=middle, r=4, class_=f"dot {kind}") if abs(effect) <= scale else ""
     return tag(
         "svg",
         line((4, middle), (width - 4, middle), "grid"),
         line((axis.place(0.0), 1), (axis.place(0.0), height - 1), "mark"),
         line((axis.held(interval[0]), middle), (axis.held(interval[1]), middle), f"interval {kind}"),
-        tag("circle", cx=axis.held(effect), cy=middle, r=4, class_=f"dot {kind}"),
+        *(_arrow(axis.held(end), middle, 1 if end > 0 else -1, kind) for end in interval if abs(end) > scale),
+        dot,
         viewBox=f"0 0 {width} {height}",
         class_="bar",
         aria_hidden="true",
     )
+
+
+def _arrow(tip: float, middle: float, way: int, kind: str) -> str:
+    return path([(tip - 4 * way, middle - 4), (tip, middle), (tip - 4 * way, middle + 4)], f"beyond {kind}")

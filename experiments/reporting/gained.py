@@ -3,9 +3,10 @@
 At the last time it says what `inference.replay` says of all: the same sums, taken up to each stratum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 
 import numpy as np
 from scipy import special
@@ -59,26 +60,34 @@ def _running(amounts: Floats) -> Floats:
     return np.asarray(amounts.sum(axis=1).cumsum(), dtype=np.float64)
 
 
-def with_known_shares(known: Evidence) -> tuple[Evidence, list[datetime]]:
-    """Return the strata whose shares are known, and when each of them ended."""
+def with_known_shares(known: Evidence) -> Evidence:
+    """Return the strata whose shares are known."""
     kept = np.isclose(known.shares.sum(axis=1), 1)
-    strata = [stratum for stratum, is_kept in zip(known.strata, kept, strict=True) if is_kept]
-    ends = [datetime.fromtimestamp(hour, UTC) + timedelta(hours=1) for _, hour in strata]
-    told = Evidence(
+    return Evidence(
         arms=known.arms,
-        strata=strata,
+        strata=[stratum for stratum, is_kept in zip(known.strata, kept, strict=True) if is_kept],
         exposures=known.exposures[kept],
         conversions=known.conversions[kept],
         values=known.values[kept],
         value_squares=known.value_squares[kept],
         shares=known.shares[kept],
     )
-    return told, ends
 
 
-def gained(known: Evidence, now: datetime) -> list[GainReport]:
-    """Return what was gained up to each hour, from when enough had converted to say so."""
-    told, ends = with_known_shares(known)
+def _ends(known: Evidence, closed_at: Mapping[int, datetime], now: datetime) -> list[datetime]:
+    """Return when each stratum ended: with its hour, with its epoch, or it goes on."""
+    hours = [(epoch, datetime.fromtimestamp(hour, UTC) + timedelta(hours=1)) for epoch, hour in known.strata]
+    # A clock that was set back, or two that differ, must not turn the drawing back.
+    return list(accumulate((min(end, closed_at.get(epoch, now), now) for epoch, end in hours), max))
+
+
+def gained(known: Evidence, closed_at: Mapping[int, datetime], now: datetime) -> list[GainReport]:
+    """Return what was gained up to the end of each stratum, from when enough had converted to say so.
+
+    `closed_at` says of each epoch but the one in force when it was over.
+    """
+    told = with_known_shares(known)
+    ends = _ends(told, closed_at, now)
     if len(told.arms) < FEWEST_ARMS or not ends:
         return []
     found = imagine(told, equal_split(told))
@@ -88,7 +97,7 @@ def gained(known: Evidence, now: datetime) -> list[GainReport]:
     gain = found.earned - found.instead
     return [
         GainReport(
-            at=min(ends[place], now),
+            at=ends[place],
             gained=float(gain[place]),
             # As the replay's: fewer than nothing would not have converted.
             interval=(

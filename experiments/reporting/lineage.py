@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from django.db.models import Prefetch
 from django.utils import timezone
 
 from experiments import belief, credit, evidence, pedigree
@@ -67,9 +68,8 @@ def as_json(found: Lineage) -> dict[str, Any]:
 
 
 def _members(experiment: Experiment, believed: Belief | None, bred: Sequence[Breeding]) -> list[Member]:
-    variants = list(
-        experiment.nursery.variants.select_related("generation", "direction", "arm").prefetch_related("parents")
-    )
+    planted = experiment.nursery.variants.select_related("generation", "arm").defer("findings", "traces")
+    variants = list(planted.prefetch_related(Prefetch("parents", Variant.objects.only("pk"))))
     of_generation = {one.generation_id: one for one in bred}
     numbers = _numbers(believed)
     genes = {variant.pk: variant.genes for variant in variants}
@@ -119,7 +119,7 @@ def _member(
         round=bred.round if bred else None,
         parents=parents,
         changed=tuple(slot for slot, held in genes[variant.pk].items() if before and before.get(slot) != held),
-        direction=variant.typed.angle,
+        direction=genes[variant.pk]["angle"],
         reason=bred.reason if bred else "",
         model=variant.model or (generation.model if generation else ""),
         prompt_version=variant.prompt_version,

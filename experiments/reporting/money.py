@@ -41,7 +41,7 @@ def _is_of_revenue(experiment: Experiment) -> bool:
 
 def _extra(known: Evidence) -> tuple[float | None, tuple[float, float] | None]:
     """Return the conversions above what today's page alone would have brought; None while it is too early to say."""
-    told, _ = gained.with_known_shares(known)
+    told = gained.with_known_shares(known)
     if len(told.arms) < gained.FEWEST_ARMS or told.conversions.sum() < gained.FEWEST_CONVERSIONS:
         return None, None
     if told.conversions[:, told.control].sum() < gained.FEWEST_CONVERSIONS:

@@ -3,7 +3,7 @@
 Templates only place what is here, so that the page, its tests and the JSON cannot drift apart.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,15 +14,17 @@ from experiments.reporting.family import Family, family_of
 from experiments.reporting.paper import Chart
 from experiments.reporting.sections import (
     EffectTable,
+    GoalRow,
     Health,
     Money,
+    goal_rows,
     health_of,
     money_of,
     segment_tables,
     slot_tables,
 )
 from experiments.reporting.sentences import looks_best
-from experiments.reporting.values import ArmReport, ProofReport, Report
+from experiments.reporting.values import LEFT, ArmReport, ProofReport, Report
 
 REFRESH_SECONDS = 5
 REFRESH_AFTER_THE_END_SECONDS = 60  # late conversions still come in
@@ -46,7 +48,6 @@ POLICIES = {
 PROOF_POLICY = "during the proof round half of them see its page and half today's, and the other pages wait"
 PAUSED_POLICY = "while it is paused, they see today's page"
 FROZEN_POLICY = "shares stand still, because visitors are not split as planned"
-LEFT = frozenset({"retired", "paused"})  # arms that new visitors are not sent to any more
 MATURING = 0.02  # part of the conversions still to come from which a reader is told
 TOO_EARLY = "collecting"  # the state in which a single number of a lift would mislead
 NOT_COMPARABLE = "cannot_be_trusted"
@@ -145,8 +146,9 @@ class Page:
     split: str
     not_counted: Sequence[Number]
     forgotten: str
+    other_goals: Sequence[GoalRow]
     goals: Sequence[str]
-    goal_rows: Sequence[Sequence[str]]
+    goal_counts: Sequence[Sequence[str]]
     refresh_seconds: int
     maturing: str
     figure: Figure | None
@@ -160,12 +162,16 @@ class Page:
     family: Family | None  # where pages came from; None where none was bred
 
 
-def page_of(report: Report, pictures: Mapping[str, str] | None = None, *, is_whole: bool = False) -> Page:
-    """Arrange the report for reading; `pictures` are the addresses of the pages' pictures, by arm.
+# Returns the addresses of some pages' pictures, by the arm's key.
+type Pictures = Callable[[Collection[str]], Mapping[str, str]]
+
+
+def page_of(report: Report, pictures: Pictures | None = None, *, is_whole: bool = False) -> Page:
+    """Arrange the report for reading; `pictures` is asked for those of the pages that are sent.
 
     Of hundreds of pages the likeliest are sent, unless it is to be the whole.
     """
-    rows = _rows(report, pictures or {}, len(report.arms) if is_whole else MOST_ROWS_SENT)
+    rows = _rows(report, pictures or (lambda _: {}), len(report.arms) if is_whole else MOST_ROWS_SENT)
     live = [row for row in rows if row.arm.status not in LEFT]
     held = [row for row in live if _is_held(report, row.arm)]
     goals = sorted({goal for arm in report.arms for goal in arm.goals})
@@ -187,8 +193,9 @@ def page_of(report: Report, pictures: Mapping[str, str] | None = None, *, is_who
         split=_split(report),
         not_counted=_not_counted(report),
         forgotten=_forgotten(report),
+        other_goals=goal_rows(report),
         goals=goals,
-        goal_rows=[
+        goal_counts=[
             [row.arm.name, *(wording.whole(row.arm.goals.get(goal, 0)) for goal in goals)] for row in rows if goals[1:]
         ],
         refresh_seconds=REFRESH_SECONDS if report.status in {"running", "paused"} else REFRESH_AFTER_THE_END_SECONDS,
@@ -310,7 +317,7 @@ def _is_held(report: Report, arm: ArmReport) -> bool:
     return proof is not None and not arm.is_control and arm.key != proof.arm
 
 
-def _rows(report: Report, pictures: Mapping[str, str], most: int) -> list[Row]:
+def _rows(report: Report, pictures: Pictures, most: int) -> list[Row]:
     """Return today's page first, then the others, likeliest to be best first; retired ones after all others."""
     scale = rate_scale(report.arms)
     leader = report.leader
@@ -324,7 +331,8 @@ def _rows(report: Report, pictures: Mapping[str, str], most: int) -> list[Row]:
         _row(arm, scale, proved.get(arm.key), is_leader=leader is not None and arm.key == leader.key) for arm in ordered
     )
     told = (_as_far_as_told(row, report) for row in rows)
-    return [replace(row, picture=pictures.get(row.arm.key, "")) for row in told]
+    addresses = pictures([arm.key for arm in ordered])
+    return [replace(row, picture=addresses.get(row.arm.key, "")) for row in told]
 
 
 def _as_far_as_told(row: Row, report: Report) -> Row:

@@ -8,19 +8,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from django.db.models import Q, Sum
+from django.db.models import Q, Sum, TextField
+from django.db.models.functions import Cast
 from django.utils import timezone
+from pydantic_core import from_json
 
 from experiments import bandit, belief, evidence, inference, lag
 from experiments.belief import Belief
 from experiments.evidence import Evidence, Floats
-from experiments.models import EXPOSURES, Allocation, Arm, EpochCount, Experiment
+from experiments.models import EXPOSURES, Arm, EpochCount, Experiment
 from experiments.reporting import further, lineage, next_steps, why
 from experiments.reporting.controls import controls
 from experiments.reporting.gained import gained
+from experiments.reporting.goals import goals
 from experiments.reporting.health import health
 from experiments.reporting.money import money
 from experiments.reporting.proofs import proofs
@@ -54,7 +58,7 @@ class _Reached:
 def build(experiment: Experiment) -> Report:
     """Compute the report from what is counted now."""
     arms = evidence.entered_arms(experiment)
-    allocations = _kept_allocations(experiment, len(arms))
+    allocations = _allocations(experiment, len(arms))
     allocation = allocations[-1] if allocations else None
     known, now = evidence.gather(experiment, arms), timezone.now()
     believed = belief.of(experiment, known, now)
@@ -118,11 +122,12 @@ def _with_reasons(
     return replace(
         found,
         replay=found.replay if is_trusted else None,
-        gained=gained(known, now) if compares else [],
+        gained=gained(known, _closed_at(experiment), now) if compares else [],
         slots=why.slots(believed) if compares else [],
         breakdown=why.segments(experiment, arms, is_trusted=is_trusted),
         health=health(experiment, known, tallies),
         money=money(experiment, known, is_trusted=is_trusted) if arms else None,
+        other_goals=goals(experiment, known, arms) if compares and not found.is_early else [],
         lineage=lineage.if_bred(experiment, believed) if compares else None,
     )
 
@@ -194,7 +199,7 @@ def _better(known: Evidence, judged: inference.Verdict | None, *, since: int) ->
 
 def _arms(
     believed: Belief,
-    allocation: Allocation | None,
+    allocation: Moment | None,
     reached: dict[int, _Reached],
     judged: inference.Verdict | None,
     control_since: int,
@@ -282,33 +287,42 @@ def _reached(arms: Sequence[Arm], from_epoch: int) -> dict[int, _Reached]:
     return reached
 
 
-def _kept_allocations(experiment: Experiment, arms: int) -> list[Allocation]:
+def _allocations(experiment: Experiment, arms: int) -> list[Moment]:
     """Return evenly chosen allocations, the first and the last among them: as many as a reader can tell apart."""
     epochs = list(experiment.allocations.order_by("epoch").values_list("epoch", flat=True))
     most = min(MOST_MOMENTS, max(MOST_CELLS // max(arms, 1), FEW_MOMENTS))
     step = math.ceil(len(epochs) / most) or 1
-    kept = {*epochs[::step], *epochs[-1:]}
-    return list(experiment.allocations.filter(epoch__in=kept).order_by("epoch").defer("probability_best"))
-
-
-def _history(rows: Sequence[Allocation], known: Evidence, now: datetime) -> list[Moment]:
-    decided = [
-        Moment(at=row.created_at, epoch=row.epoch, shares=row.shares, counts=row.counts, reason=row.reason)
-        for row in rows
+    kept = experiment.allocations.filter(epoch__in={*epochs[::step], *epochs[-1:]}).order_by("epoch")
+    # Optimization: read as text for the quicker of two parsers.
+    texts = kept.annotate(of_shares=Cast("shares", TextField()), of_counts=Cast("counts", TextField()))
+    return [
+        Moment(at=at, epoch=epoch, shares=from_json(shares), counts=from_json(counts), reason=reason)
+        for at, epoch, shares, counts, reason in texts.values_list(
+            "created_at", "epoch", "of_shares", "of_counts", "reason"
+        )
     ]
-    if not rows or len(rows) >= FEW_MOMENTS:
-        return decided
-    return sorted([*decided, *_between(rows, known, now)], key=lambda moment: moment.at)
 
 
-def _between(rows: Sequence[Allocation], known: Evidence, now: datetime) -> list[Moment]:
+def _closed_at(experiment: Experiment) -> dict[int, datetime]:
+    """Return when each epoch was over: when the next one began."""
+    begun = list(experiment.allocations.order_by("epoch").values_list("epoch", "created_at"))
+    return {epoch: next_at for (epoch, _), (_, next_at) in pairwise(begun)}
+
+
+def _history(decided: Sequence[Moment], known: Evidence, now: datetime) -> list[Moment]:
+    if not decided or len(decided) >= FEW_MOMENTS:
+        return list(decided)
+    return sorted([*decided, *_between(decided, known, now)], key=lambda moment: moment.at)
+
+
+def _between(decided: Sequence[Moment], known: Evidence, now: datetime) -> list[Moment]:
     """Return what was known at the ends of some hours: where shares stand still, decisions alone draw no line."""
     ends = [datetime.fromtimestamp(hour, UTC) + HOUR for _, hour in known.strata]
     shown, converted = known.exposures.cumsum(axis=0), known.conversions.cumsum(axis=0)
     # An hour that was cut by a decision ends once, with its last stratum.
-    last = {end: place for place, end in enumerate(ends) if rows[0].created_at < end < now}
-    step = math.ceil(len(last) / (FEW_MOMENTS - len(rows))) or 1
-    in_force = {row.epoch: row for row in rows}
+    last = {end: place for place, end in enumerate(ends) if decided[0].at < end < now}
+    step = math.ceil(len(last) / (FEW_MOMENTS - len(decided))) or 1
+    in_force = {moment.epoch: moment for moment in decided}
     return [
         Moment(
             at=end,

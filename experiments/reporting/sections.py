@@ -9,9 +9,11 @@ from experiments.reporting import wording
 from experiments.reporting.bars import effect_bar
 from experiments.reporting.values import (
     DimensionReport,
+    GoalReport,
     HealthReport,
     MoneyReport,
     OptionReport,
+    ReachReport,
     Report,
     SegmentReport,
     SlotReport,
@@ -146,6 +148,56 @@ def _others(dimension: DimensionReport) -> str:
 def _scale(intervals: Iterable[tuple[float, float]]) -> float:
     furthest = max((abs(end) for interval in intervals for end in interval), default=0.0)
     return min(max(furthest, SMALL_SCALE), LARGE_SCALE)
+
+
+# --- Other goals -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalRow:
+    """A goal beside the one that decides, on two pages."""
+
+    goal: str
+    does: str
+    page: str
+    page_interval: str
+    today: str
+    today_interval: str
+    lift: str  # empty while there are too few
+    interval: str
+    bar: str
+    exact: str
+    is_worse: bool
+    text: str
+
+
+def goal_rows(report: Report) -> list[GoalRow]:
+    """Arrange the goals that do not decide."""
+    scale = _scale(goal.lift_interval for goal in report.other_goals if goal.lift_interval)
+    return [_goal_row(goal, scale) for goal in report.other_goals]
+
+
+def _goal_row(goal: GoalReport, scale: float) -> GoalRow:
+    lift, interval = goal.lift, goal.lift_interval
+    is_told = lift is not None and interval is not None
+    return GoalRow(
+        goal=goal.goal,
+        does=goal.does,
+        page=wording.rate(goal.page.rate, goal.page.rate_interval),
+        page_interval=_of(goal.page),
+        today=wording.rate(goal.today.rate, goal.today.rate_interval),
+        today_interval=_of(goal.today),
+        lift=wording.lift(lift, interval) if is_told else "",
+        interval=wording.lift_interval(interval) if is_told else "",
+        bar=effect_bar(lift, interval, scale, is_more_better=not goal.should_not_rise) if is_told else "",
+        exact="" if lift is None else repr(lift),
+        is_worse=goal.is_worse,
+        text=goal.text,
+    )
+
+
+def _of(reach: ReachReport) -> str:
+    return f"{reach.reached:,} of {reach.exposures:,}"
 
 
 # --- Health ------------------------------------------------------------------------------------------------------

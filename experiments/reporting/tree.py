@@ -24,6 +24,7 @@ LOOKS: Mapping[str, str] = {
 RADIUS = 6.0
 LEFT = 14.0
 NARROWEST_STEP = 7.0
+CAME_AT, BECAME_AT, VISITORS_END, LIFT_END, HEAD_LINE = 690, 850, 1020, 1094, 14  # of the columns, where there are any
 MOST_SECOND_LINES = 40  # variants; of more, the lines to second parents would be a thicket
 
 
@@ -36,6 +37,10 @@ class Sheet:
     most_indent: float  # of all generations together
     name_length: int  # characters
     columns: bool  # what is said of a variant stands beside its name, else below
+
+    @property
+    def head_height(self) -> float:
+        return 24.0 if self.columns else 0.0
 
 
 WIDE = Sheet(name="wide", width=1100, row_height=26, widest_step=26, most_indent=200, name_length=58, columns=True)
@@ -81,8 +86,9 @@ def drawing(members: Sequence[Member], sheet: Sheet) -> str:
     step = _step(rows, sheet)
     at = {place.member.id: _point(place, step, sheet) for place in rows}
     text_at = LEFT + max((place.generation for place in rows), default=0) * step + 2 * RADIUS + 6
-    height = len(rows) * sheet.row_height + 8
+    height = sheet.head_height + len(rows) * sheet.row_height + 8
     return svg.picture(
+        *(_head(text_at) if sheet.columns else ()),
         *(line for place in rows for line in _lines(place.member, at, has_second=len(rows) <= MOST_SECOND_LINES)),
         *(_mark(place.member, at[place.member.id]) for place in rows),
         *(word for place in rows for word in _words(place.member, at[place.member.id], text_at, sheet)),
@@ -100,7 +106,7 @@ def _step(rows: Sequence[Place], sheet: Sheet) -> float:
 
 
 def _point(place: Place, step: float, sheet: Sheet) -> Point:
-    return LEFT + place.generation * step, 4 + (place.row + 0.5) * sheet.row_height
+    return LEFT + place.generation * step, sheet.head_height + 4 + (place.row + 0.5) * sheet.row_height
 
 
 def _lines(member: Member, at: Mapping[int, Point], *, has_second: bool) -> list[str]:
@@ -149,6 +155,16 @@ def mark(operator: str, status: str = "live") -> str:
     return svg.tag("svg", drawn, viewBox=f"0 0 {side:g} {side:g}", class_="key", aria_hidden="true")
 
 
+def _head(text_at: float) -> list[str]:
+    return [
+        svg.words("Page", text_at, HEAD_LINE, "tick"),
+        svg.words("How it came to be", CAME_AT, HEAD_LINE, "tick"),
+        svg.words("What became of it", BECAME_AT, HEAD_LINE, "tick"),
+        svg.words("Visitors", VISITORS_END, HEAD_LINE, "tick", "end"),
+        svg.words("Lift", LIFT_END, HEAD_LINE, "tick", "end"),
+    ]
+
+
 def _words(member: Member, at: Point, text_at: float, sheet: Sheet) -> list[str]:
     tone = " control" if member.status == "control" else " leader" if _is_better(member) else ""
     name = wording.shortened(member.name, sheet.name_length)
@@ -161,10 +177,10 @@ def _words(member: Member, at: Point, text_at: float, sheet: Sheet) -> list[str]
     y = at[1] + 4
     return [
         svg.words(name, text_at, y, f"name{tone}"),
-        svg.words(_came_to_be(member), 690, y, "tick"),
-        svg.words(STATUS_WORDS.get(member.status, member.status), 850, y, "tick"),
-        svg.words(wording.whole(member.exposures) if member.exposures else "", 1020, y, "tick", "end"),
-        svg.words(wording.lift(member.lift, member.lift_interval), 1094, y, f"value{tone}", "end"),
+        svg.words(_came_to_be(member), CAME_AT, y, "tick"),
+        svg.words(STATUS_WORDS.get(member.status, member.status), BECAME_AT, y, "tick"),
+        svg.words(wording.whole(member.exposures) if member.exposures else "", VISITORS_END, y, "tick", "end"),
+        svg.words(wording.lift(member.lift, member.lift_interval), LIFT_END, y, f"value{tone}", "end"),
     ]
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+LEFT = frozenset({"retired", "paused"})  # statuses of arms that new visitors are not sent to any more
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmReport:
@@ -212,6 +214,33 @@ class ValueReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReachReport:
+    """How many of a page's visitors reached a goal."""
+
+    arm: str
+    name: str
+    exposures: int
+    reached: int
+    rate: float | None
+    rate_interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalReport:
+    """A goal that does not decide, on the page that is likeliest to be best but for today's, and on today's."""
+
+    goal: str
+    does: str  # what a visitor does who reaches it
+    page: ReachReport
+    today: ReachReport
+    lift: float | None  # of these visitors alone, inside strata; None while there are too few
+    lift_interval: tuple[float, float] | None
+    should_not_rise: bool  # as complaints should not
+    is_worse: bool  # than on today's page, beyond chance: fewer, or more of what should not rise
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MoneyReport:
     currency: str
     values: Sequence[ValueReport]  # of a revenue goal; empty for others
@@ -337,6 +366,7 @@ class Report:
     breakdown: BreakdownReport | None = None
     health: HealthReport | None = None
     money: MoneyReport | None = None
+    other_goals: Sequence[GoalReport] = ()  # beside the one that decides
 
     @property
     def exposures(self) -> int:

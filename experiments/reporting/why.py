@@ -19,6 +19,7 @@ from experiments.evidence import Floats
 from experiments.models import Breakdown, Experiment
 from experiments.reporting import wording
 from experiments.reporting.values import (
+    LEFT,
     ArmReport,
     BreakdownReport,
     DimensionReport,
@@ -58,36 +59,42 @@ def slots(believed: Belief) -> list[SlotReport]:
         return []
     columns = [(name, option) for name in names for option in sorted({genes[name] for genes in held})]
     held_by = np.array([[genes[name] == option for name, option in columns] for genes in held], dtype=np.float64)
-    means, spreads = _effects(believed, columns, held_by)
     pages, exposures = held_by.sum(axis=0), believed.known.total_exposures @ held_by
-    margin = -special.ndtri((1 - LEVEL) / 2) * spreads
-    options: dict[str, list[OptionReport]] = {name: [] for name in names}
-    for place, (name, option) in enumerate(columns):
-        low, high = np.expm1(means[place] - margin[place]), np.expm1(means[place] + margin[place])
+    is_thin = (pages < FEWEST_PAGES) | (exposures < FEWEST_VISITORS_OF_OPTION)
+    of_slot = {name: [place for place, (slot, _) in enumerate(columns) if slot == name] for name in names}
+    # Where no option stands on several pages, its effect would be a page's own under another name.
+    told = {name: _most_seen(places, exposures) for name, places in of_slot.items() if not is_thin[places].all()}
+    asked = [place for places in told.values() for place in places]
+    options: dict[str, list[OptionReport]] = {name: [] for name in told}
+    for place, mean, spread in zip(asked, *_effects(believed, columns, held_by, asked), strict=True):
+        margin = -special.ndtri((1 - LEVEL) / 2) * spread
+        name, option = columns[place]
         options[name].append(
             OptionReport(
                 option=option,
                 pages=int(pages[place]),
                 exposures=int(exposures[place]),
-                effect=float(np.expm1(means[place])),
-                interval=(float(low), float(high)),
-                is_thin=bool(pages[place] < FEWEST_PAGES or exposures[place] < FEWEST_VISITORS_OF_OPTION),
+                effect=float(np.expm1(mean)),
+                interval=(float(np.expm1(mean - margin)), float(np.expm1(mean + margin))),
+                is_thin=bool(is_thin[place]),
             )
         )
-    # Where no option stands on several pages, its effect would be a page's own under another name.
-    told = [name for name in names if not all(option.is_thin for option in options[name])]
     return [
-        SlotReport(slot=name, title=SLOT_WORDS[name].capitalize(), options=_most_seen(options[name])) for name in told
+        SlotReport(slot=name, title=SLOT_WORDS[name].capitalize(), options=sorted(rows, key=lambda row: -row.effect))
+        for name, rows in options.items()
     ]
 
 
-def _most_seen(options: Sequence[OptionReport]) -> list[OptionReport]:
-    kept = sorted(options, key=lambda option: -option.exposures)[:MOST_OPTIONS]
-    return sorted(kept, key=lambda option: -option.effect)
+def _most_seen(places: Sequence[int], exposures: Floats) -> list[int]:
+    return sorted(places, key=lambda place: -int(exposures[place]))[:MOST_OPTIONS]
 
 
-def _effects(believed: Belief, columns: Sequence[tuple[str, str]], held_by: Floats) -> tuple[Floats, Floats]:
-    """Give mean and standard deviation of each option's log effect, beside the average page's option of that slot.
+def _effects(
+    believed: Belief, columns: Sequence[tuple[str, str]], held_by: Floats, asked: Sequence[int]
+) -> tuple[Floats, Floats]:
+    """Give mean and standard deviation of the log effects of some columns' options.
+
+    Each is beside the average page's option of that slot.
 
     With K = own^2 I + between^2 Z Z', and P = K^-1 less what the level takes up, beta given lambda has the mean
     between^2 Z' P lambda and the variance between^2 I - between^4 Z' P Z.
@@ -103,8 +110,9 @@ def _effects(believed: Belief, columns: Sequence[tuple[str, str]], held_by: Floa
     covariance = onto @ found.covariance @ onto.T + between * np.eye(len(columns)) - onto @ features * between
     slots_of = np.array([name for name, _ in columns])
     contrasts = scale * (np.eye(len(columns)) - (slots_of[:, None] == slots_of) * used)
-    variances = np.einsum("ij,jk,ik->i", contrasts, covariance, contrasts)
-    return contrasts @ onto @ found.mean, np.sqrt(np.maximum(variances, 0.0))
+    # Optimization: of the few options that are reported, out of hundreds.
+    variances = np.einsum("ij,jk,ik->i", contrasts[asked], covariance, contrasts[asked])
+    return (contrasts @ onto @ found.mean)[asked], np.sqrt(np.maximum(variances, 0.0))
 
 
 def _disagreement(columns: Sequence[tuple[str, str]], used: Floats) -> float:
@@ -123,7 +131,7 @@ def segments(experiment: Experiment, arms: Sequence[ArmReport], *, is_trusted: b
     kept = Breakdown.objects.filter(experiment=experiment).first()
     if kept is None or not kept.parts["visitors"]:
         return None
-    compared = _compared(arms) if is_trusted else None
+    compared = compared_page(arms) if is_trusted else None
     found = [
         _dimension(dimension, arms, compared)
         for dimension in kept.parts["dimensions"]
@@ -139,9 +147,9 @@ def segments(experiment: Experiment, arms: Sequence[ArmReport], *, is_trusted: b
     )
 
 
-def _compared(arms: Sequence[ArmReport]) -> ArmReport | None:
-    """Return the page that is likeliest to be best, but for today's."""
-    seen = [arm for arm in arms if arm.exposures and not arm.is_control]
+def compared_page(arms: Sequence[ArmReport]) -> ArmReport | None:
+    """Return the page that is likeliest to be best, but for today's; None where there is no other, or all have left."""
+    seen = [arm for arm in arms if arm.exposures and not arm.is_control and arm.status not in LEFT]
     return max(seen, key=lambda arm: arm.probability_best or 0.0, default=None)
 
 
@@ -202,6 +210,7 @@ def _how_to_read(kept: Breakdown, found: Sequence[DimensionReport]) -> str:
         else ""
     )
     return (
-        f"Counted from {which}{wording.count_of(kept.parts['visitors'], 'visitor')}. Take it as a source of ideas, not "
+        f"Counted from {which}{wording.count_of(kept.parts['visitors'], 'visitor')}, up to {kept.made_at:%H:%M} UTC on "
+        f"{wording.day(kept.made_at)}; the numbers above may be newer. Take it as a source of ideas, not "
         f"as a result: nobody chose these groups before looking.{looks}"
     )

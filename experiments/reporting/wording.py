@@ -108,13 +108,25 @@ def option_words(slot: str, option: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+    """Leave out what is too much before the last bracket: "(7)" tells a page from its parent."""
+    if len(text) <= most:
+        return text
+    left_out = f"…{_last_bracket(text, most)}"
+    return text[: most - len(left_out)].rstrip() + left_out
 
 
 def in_lines(text: str, most: int, lines: int) -> list[str]:
     """Cut text between words into lines of at most `most` characters; the last one is shortened."""
-    found = textwrap.wrap(text, most, max_lines=lines, placeholder="…") or [""]
+    left_out = f"…{_last_bracket(text, most)}"
+    found = textwrap.wrap(text, most, max_lines=lines, placeholder=left_out) or [""]
     return [shortened(line, most) for line in found]
+
+
+def _last_bracket(text: str, most: int) -> str:
+    """Return the word in brackets that ends a text, if half of `most` characters holds it."""
+    *before, last = text.split(" ")
+    is_bracket = bool(before) and last.startswith("(") and last.endswith(")")
+    return f" {last}" if is_bracket and len(last) < most // 2 else ""
 
 
 def _rate_digits(fraction: float, interval: Interval | None) -> int:

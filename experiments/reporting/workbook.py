@@ -24,6 +24,19 @@ from experiments.reporting.values import Report
 type Rows = Iterable[Sequence[Any]]
 
 TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+# The columns of pages as the report's own table calls them; CSV, which programs read, keeps the API's names.
+HEADS = {
+    "key": "Key", "name": "Page", "is_control": "Today's page", "status": "Status", "share": "Share of new visitors",
+    "exposures": "Visitors", "conversions": "Conversions", "value": "Value", "rate": "Rate", "rate_low": "Rate, from",
+    "rate_high": "Rate, to", "probability_best": "Probability best", "expected_loss": "Expected loss", "lift": "Lift",
+    "lift_low": "Lift, from", "lift_high": "Lift, to", "lift_raw": "Plain lift",
+}  # fmt: skip
+# Shown as percentages; the cells hold the fractions in full.
+FRACTIONS = frozenset({
+    "Share of new visitors", "Rate", "Rate, from", "Rate, to", "Probability best", "Expected loss", "Lift",
+    "Lift, from", "Lift, to", "Plain lift", "Share", "Brings", "Brings, from", "Brings, to",
+})  # fmt: skip
+PERCENT, GENERAL = "0.00%", "General"
 LONGEST_CELL = 32_767  # characters, Excel's limit
 WIDTH = 18
 _HEAD = Font(bold=True)
@@ -40,44 +53,51 @@ def report_xlsx(report: Report) -> bytes:
 
 
 def _sheets(report: Report) -> Iterable[tuple[str, Sequence[str], Rows]]:
-    yield "Summary", ["what", "value"], _summary(report)
+    yield "Summary", ["What", "Value"], _summary(report)
     goals = sorted({goal for arm in report.arms for goal in arm.goals})
     yield (
         "Pages",
-        [*ARM_COLUMNS, *(f"goal_{goal}" for goal in goals)],
+        [*(HEADS[name] for name in ARM_COLUMNS), *(f"Reached “{goal}”" for goal in goals)],
         ([*arm_cells(arm), *(arm.goals.get(goal, 0) for goal in goals)] for arm in report.arms),
     )
-    yield "Over time", ["at", "epoch", "page", "share", "exposures", "conversions"], _over_time(report)
+    yield "Over time", ["Time", "Epoch", "Key", "Share", "Visitors", "Conversions"], _over_time(report)
     if report.gained:
         rows: Rows = ([gain.at, gain.gained, *gain.interval] for gain in report.gained)
-        yield "Gained", ["at", "gained", "gained_low", "gained_high"], rows
+        yield "Gained", ["Time", "Gained", "Gained, from", "Gained, to"], rows
+    if report.other_goals:
+        yield (
+            "Other goals",
+            ["Goal", "Page", "Visitors", "Reached", "Rate", "Lift", "Lift, from", "Lift, to"],
+            _beside(report),
+        )
     if report.slots:
-        yield "Why", ["gene", "option", "pages", "exposures", "effect", "low", "high", "too_few"], _options(report)
+        head = ["Part", "Option", "Pages", "Visitors", "Brings", "Brings, from", "Brings, to", "Too few to say"]
+        yield "Why", head, _options(report)
     if report.breakdown:
-        head = ["group", "visitors", "exposures", "conversions", "rate", "lift", "lift_low", "lift_high", "too_few"]
+        head = ["Kind", "Group", "Visitors", "Conversions", "Rate", "Lift", "Lift, from", "Lift, to", "Too few to say"]
         yield "Visitors", head, _segments(report)
-    yield "Not counted", ["kind", "number"], sorted(report.not_counted.items())
+    yield "Not counted", ["Kind", "Number"], sorted(report.not_counted.items())
 
 
 def _summary(report: Report) -> Rows:
     verdict, money = report.verdict, report.money
-    yield "experiment", report.name
-    yield "address", report.slug
-    yield "status", report.status
-    yield "state", verdict.state
-    yield "verdict", verdict.text
-    yield "what to do", verdict.action
-    yield "how sure", verdict.sure
-    yield "still unknown", verdict.unknown
-    yield "how long", verdict.when
-    yield "counted until", report.counted_until
-    yield "exposures", report.exposures
-    yield "conversions", report.conversions
-    yield "goal", report.goal
+    yield "Experiment", report.name
+    yield "Address", report.slug
+    yield "Status", report.status
+    yield "State", verdict.state.replace("_", " ")
+    yield "Verdict", verdict.text
+    yield "What to do", verdict.action
+    yield "How sure", verdict.sure
+    yield "Still unknown", verdict.unknown
+    yield "How long", verdict.when
+    yield "Counted until", report.counted_until
+    yield "Visitors", report.exposures
+    yield "Conversions", report.conversions
+    yield "Goal", report.goal
     if money is not None:
-        yield "model cost in USD", money.model_usd
-        yield "extra conversions", money.extra
-        yield "USD per extra conversion", money.usd_per_extra
+        yield "Model cost in USD", money.model_usd
+        yield "Conversions beyond today's page alone", money.extra
+        yield "USD for each of them", money.usd_per_extra
 
 
 def _over_time(report: Report) -> Rows:
@@ -85,6 +105,13 @@ def _over_time(report: Report) -> Rows:
         for key, share in moment.shares.items():
             shown, converted = moment.counts.get(key, (0, 0))
             yield moment.at, moment.epoch, key, share, shown, converted
+
+
+def _beside(report: Report) -> Rows:
+    for goal in report.other_goals:
+        for one in (goal.page, goal.today):
+            told = (goal.lift, *(goal.lift_interval or (None, None))) if one is goal.page else (None, None, None)
+            yield goal.goal, one.name, one.exposures, one.reached, one.rate, *told
 
 
 def _options(report: Report) -> Rows:
@@ -108,16 +135,17 @@ def _add(book: Workbook, title: str, head: Sequence[str], rows: Rows) -> None:
         sheet.column_dimensions[get_column_letter(place)].width = WIDTH
     sheet.freeze_panes = "A2"
     sheet.append([_cell(sheet, name, is_head=True) for name in head])
+    formats = [PERCENT if name in FRACTIONS else GENERAL for name in head]
     for row in rows:
-        sheet.append([_cell(sheet, value) for value in row])
+        sheet.append([_cell(sheet, value, shown=shown) for value, shown in zip(row, formats, strict=True)])
 
 
-def _cell(sheet: WriteOnlyWorksheet, value: Any, *, is_head: bool = False) -> Any:
+def _cell(sheet: WriteOnlyWorksheet, value: Any, *, is_head: bool = False, shown: str = GENERAL) -> Any:
     if isinstance(value, datetime):
         value = value.isoformat()  # a workbook's own times know no time zone
     if isinstance(value, float) and math.isfinite(value):
         number = WriteOnlyCell(sheet, repr(value))  # openpyxl itself writes 16 digits, one too few for some
-        number.data_type = "n"
+        number.data_type, number.number_format = "n", shown
         return number
     if not isinstance(value, str):
         return value

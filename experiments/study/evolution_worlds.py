@@ -222,12 +222,11 @@ class Ours:
             before = len(grown.pages)
             self._breed(grown, posterior, known)
             posterior = self.posterior(grown) if len(grown.pages) > before else posterior
-        shown = grown.shown[grown.live]
-        shares = bandit.reviewed_shares(*posterior.betas(grown.live), shown, control=0, control_share=0.0)
-        is_bred = np.array(grown.live) >= len(grown.world.founders)
-        if known:
-            shares = evolving.on_probation(shares, is_bred, known.values())
-        return evolving.capped(shares, np.where(is_bred, shown, np.inf), control=0, most=self.most)
+        shown, is_bred = grown.shown[grown.live], np.array(grown.live) >= len(grown.world.founders)
+        on_probation = partial(evolving.on_probation, bred=is_bred, credits_=known.values())
+        capped = partial(evolving.capped, exposures=np.where(is_bred, shown, np.inf), control=0, most=self.most)
+        contest = partial(_contest, *posterior.betas(grown.live), shown)
+        return evolving.contested(len(grown.live), contest, (on_probation, capped) if known else (capped,))
 
     def posterior(self, grown: Grown) -> pooling.Posterior:
         held = [list(genes.values()) for genes in grown.pages]
@@ -256,6 +255,12 @@ class Ours:
             return
         grown.newborns, grown.last_births = [], grown.tick
         evolving.brood(state, found, partial(_born, grown), grown.generator)
+
+
+def _contest(alpha: Floats, beta: Floats, shown: Floats, among: NDArray[np.bool_]) -> Floats:
+    shares = np.zeros(len(among))
+    shares[among] = bandit.reviewed_shares(alpha[among], beta[among], shown[among], control=0, control_share=0.0)
+    return shares
 
 
 def _state(grown: Grown, posterior: pooling.Posterior, known: dict[Operator, OperatorCredit]) -> evolving.State:

@@ -1,21 +1,20 @@
-"""One Chromium for all browser tests, and another one when it has died."""
+"""One Chromium for all browser tests, and another one when it has died; how long they wait, and for what."""
 
 import shutil
-import threading
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
-from django.core.servers.basehttp import ThreadedWSGIServer
-from django.test.testcases import LiveServerThread
-from playwright.sync_api import Browser, BrowserType, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Page, ViewportSize, expect, sync_playwright
 
 PHONE, DESKTOP = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 # A browser that dies under a test says nothing of the page. A page that kills browsers kills the second one too.
 CRASHES = ["Target page, context or browser has been closed", "Page crashed", "Target crashed"]
 RERUNS = 2
-LONGEST_WAIT_SECONDS = 20.0
+# Playwright's own default for clicks and navigations; its five seconds for `expect` are too few for a busy machine.
+PATIENCE_SECONDS = 30.0
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,27 +23,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=RERUNS, only_rerun=CRASHES))
 
 
-class OneAtATime(ThreadedWSGIServer):
-    """The test's server, which answers one request after the other: its threads share one SQLite connection."""
-
-    def set_app(self, application: Any) -> None:
-        lock = threading.Lock()
-
-        def serial(environ: Any, start_response: Any) -> Any:
-            # A request that asks the server something itself would wait for ever.
-            is_held = lock.acquire(timeout=LONGEST_WAIT_SECONDS)
-            try:
-                return application(environ, start_response)
-            finally:
-                if is_held:
-                    lock.release()
-
-        super().set_app(serial)
+def wait_for(page: Page, is_so: Callable[[], bool]) -> None:
+    """Wait for what no locator tells, while the browser goes on."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not is_so() and time.monotonic() < give_up:
+        page.wait_for_timeout(50)
+    assert is_so()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_at_a_time() -> None:
-    LiveServerThread.server_class = OneAtATime
+def come_to_rest(page: Page) -> None:
+    """Wait until no font, colour or place is on its way any more: halfway, words have other contrasts than in the end.
+
+    An icon is a word until its font is there.
+    """
+    page.wait_for_load_state()
+    page.evaluate("document.fonts.ready.then(() => null)")
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    page.wait_for_function(
+        "document.getAnimations().every((each) => each.playState !== 'running'"
+        " || each.effect.getComputedTiming().iterations === Infinity)"
+    )
 
 
 class Browsers:

@@ -26,7 +26,7 @@ def console(chromium: Browser, live_server: LiveServer) -> Iterator[Page]:
     """The console's first page, logged in as somebody who may do everything; any error in the browser fails."""
     User.objects.create_superuser("ada", password=PASSWORD)
     context = chromium.new_context(viewport={"width": 1400, "height": 900}, base_url=live_server.url)
-    # The threads of the test's server share one SQLite connection, which many pictures at once would confuse.
+    # What the pictures show is not looked at here, and drawing many takes long.
     context.route(PREVIEWS, lambda route: route.fulfill(content_type="text/html", body="<h1>A page</h1>"))
     tab = context.new_page()
     errors: list[str] = []
@@ -96,6 +96,7 @@ def test_directions_are_proposed_changed_and_struck_by_clicking(console: Page):
     expect(console.get_by_text("Thinking of directions")).to_be_visible()
     generation.run(Generation.objects.get().pk)
     expect(console.locator("fieldset")).to_have_count(4)  # two angles, a fact, and one of your own
+    expect(console.locator("#steps")).to_contain_text("3 chosen")
     for place in (0, 1):
         console.locator(".gh-direction > summary").nth(place).click()
     console.get_by_label("What the page promises").first.fill("Your desk is empty by noon.")
@@ -176,7 +177,8 @@ def test_pictures_load_only_when_they_come_into_sight(console: Page):
     experiment = make_draft(60)
     loaded: list[str] = []
     console.on("response", lambda answer: loaded.append(answer.url) if PREVIEWS.search(answer.url) else None)
-    console.goto(f"/console/experiments/experiment/{experiment.pk}/")
+    with console.expect_response(PREVIEWS):
+        console.goto(f"/console/experiments/experiment/{experiment.pk}/")
     console.wait_for_load_state("networkidle")
     assert 0 < len(set(loaded)) < 60
 

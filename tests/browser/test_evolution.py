@@ -64,6 +64,7 @@ def test_three_generations_are_bred_within_walls_and_stand_in_the_report(tab, li
     expect(tab.get_by_role("heading", name="Pages breed")).to_be_visible()
     for number in range(1, ROUNDS + 1):
         tab.get_by_role("button", name="Breed now").click()
+        expect(tab.get_by_text(re.compile(r"A round of breeding begins\.|Noted\. It waits"))).to_be_visible()
         live_through_a_round(experiment)
         assert max(Breeding.objects.values_list("round", flat=True)) == number
         open_evolution(tab, experiment, live_server)

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from experiments import deployment
 from experiments.models import AppKey, Experiment
 from experiments.store import store
+from tests.browser.conftest import come_to_rest
 from tests.experiments.splitter.serving import serving
 from tests.factories import make_running
 from tests.nginx import nginx, recipe
@@ -90,6 +91,7 @@ def _look_at(page: Page, name: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than {width}"
         for is_dark in (False, True):
             page.evaluate("isDark => document.documentElement.classList.toggle('dark', isDark)", is_dark)
+            come_to_rest(page)
             faults = Axe().run(page, ".gh", {"runOnly": WCAG}).response["violations"]
             assert not faults, [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in faults]
     page.set_viewport_size({"width": 1280, "height": 900})

@@ -19,7 +19,7 @@ from variants.page_health import findings_of
 pytestmark = pytest.mark.browser
 
 ADDRESS = "http://127.0.0.1:8000/p/example/"
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 180.0  # a page takes two to three on a core of its own
 BUTTON = 'a[href="#form"]'
 STYLE = """body{margin:0;font:16px/1.5 sans-serif;background:#fff;color:#222}main,header,footer{padding:16px}
 .button{display:inline-block;padding:12px 24px;background:#0b6e4f;color:#fff}

@@ -36,6 +36,7 @@ pytestmark = pytest.mark.browser
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 ADDRESS = "http://page.test/p/example/"
 IMAGE = PageImage(file="a" * 64 + ".png", alt="A picture", width=1600, height=1200)
+LONGEST_LOOK_SECONDS = 180.0
 PROSE = "Landschaftsarchitekturbüro and the considerably longer story of what it does for people "
 KINDS = ("email", "text", "tel", "textarea", "select", "checkbox")
 
@@ -139,7 +140,7 @@ def looker() -> Iterator[Chromium]:
     executable = shutil.which("chromium")
     if executable is None:
         pytest.skip("Chromium is not installed")
-    with chromium_door(executable) as kept:
+    with chromium_door(executable, longest_seconds=LONGEST_LOOK_SECONDS) as kept:
         yield kept
 
 

@@ -15,6 +15,7 @@ from pytest_django.live_server_helper import LiveServer
 from experiments import deployment, lag
 from experiments.models import EXPOSURES, Deployment, EpochCount, Experiment, Notice
 from experiments.splitter.stores import MemoryStore
+from tests.browser.conftest import come_to_rest
 from tests.factories import make_running
 from tests.receivers import receiver
 from variants.models import Variant
@@ -58,7 +59,7 @@ def tab(
     settings.NOTIFY_PRIVATE_ADDRESSES = True
     User.objects.create_superuser("ada", password=PASSWORD)
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, base_url=live_server.url)
-    # The threads of the test's server share one SQLite connection, which many pictures at once would confuse.
+    # What the pictures show is not looked at here, and drawing many takes long.
     context.route(PREVIEWS, lambda route: route.fulfill(content_type="text/html", body="<h1>A page</h1>"))
     opened = context.new_page()
     errors: list[str] = []
@@ -78,7 +79,7 @@ def is_usable_by_all(tab: Page, *, besides: str = "") -> None:
     """Have axe-core look at what is shown, in light and in dark, and see that a telephone shows all of it."""
     for scheme in ("light", "dark"):
         tab.emulate_media(color_scheme=scheme)
-        tab.wait_for_timeout(300)
+        come_to_rest(tab)
         # Unfold's own frame and the previews in frames are not this page's.
         found = Axe().run(
             tab, context={"include": [[".gh"]], "exclude": [["iframe"], *([[besides]] if besides else [])]}
@@ -111,8 +112,11 @@ def look_at_home(tab: Page) -> None:
 
 
 def plan_the_end(tab: Page) -> None:
+    # A click does not wait for where it leads: each page is seen to have come before it is looked at.
+    expect(tab.get_by_role("link", name="Plan its end")).to_be_visible()
     is_usable_by_all(tab)
     tab.get_by_role("link", name="Plan its end").click()
+    expect(tab.get_by_label("End")).to_be_visible()
     is_usable_by_all(tab)
     tab.get_by_label("End").fill("2099-07-01T09:00")
     tab.get_by_label("Clocks of").select_option("Europe/Berlin")
@@ -128,6 +132,7 @@ def retire_a_variant(tab: Page, experiment: Experiment) -> None:
 
 def make_a_new_version(tab: Page, experiment: Experiment) -> None:
     tab.get_by_role("link", name=re.compile("New version +of Variant 3")).click()
+    expect(tab.get_by_role("button", name="Save as a new version")).to_be_visible()
     is_usable_by_all(tab)
     tab.get_by_label("Headline", exact=True).first.fill("In better words")
     tab.get_by_role("button", name="Save as a new version").click()
@@ -154,13 +159,16 @@ def read_the_history(tab: Page) -> None:
     tab.get_by_role("link", name="← Spring offer").click()
     tab.get_by_role("link", name="History").click()
     expect(tab.get_by_text("Planned: ends Wednesday, 1 July 2099").first).to_be_visible()
-    expect(tab.get_by_text("“Headline number 3” → “In better words”").first).to_be_visible()
+    expect(tab.get_by_text("“Headline v3” → “In better words”").first).to_be_visible()
     is_usable_by_all(tab)
 
 
 def show_the_winner_to_everyone(tab: Page, experiment: Experiment) -> None:
     tab.get_by_role("link", name="← Spring offer").click()
-    expect(tab.get_by_text("“Variant 2” is better than today’s page: show it to everyone")).to_be_visible()
+    expect(tab.get_by_text("“Variant 2” is surely better than today’s page.")).to_be_visible()
+    tab.get_by_role("link", name="Show it to everyone").click()
+    tab.get_by_role("radio", name="Variant 2").check()
+    is_usable_by_all(tab)
     tab.get_by_role("button", name="End it and show this one").click()
     expect(tab.get_by_text("Everyone sees “Variant 2”.")).to_be_visible()
     experiment.refresh_from_db()

@@ -34,7 +34,7 @@ def writer(request):
         return
     with ModelServer(good()) as server:
         yield ModelWriter(
-            api_key="sk-canary", base_url=server.url, model="scripted", timeout_seconds=5,
+            api_key="sk-canary", base_url=server.url, model="scripted", timeout_seconds=60,
             price_input_usd=Decimal("0.25"), price_output_usd=Decimal(2),
         )  # fmt: skip
 

@@ -14,6 +14,10 @@ from variants.directions import of_angles, turn_for
 from variants.models import Brand, Brief, Direction, Nursery, PageCheck, Variant
 from variants.offline import compose
 
+# What is bred is drawn by the experiment's number. Given by the database it would be another one whenever other tests
+# ran before, and with it the children.
+NUMBER = 1_000_000
+
 # The control first: pages that differ enough for the policy to have something to breed from.
 COUNTS = ((4000, 160), (4000, 240), (4000, 220), (4000, 150), (4000, 130), (4000, 180))
 
@@ -32,7 +36,8 @@ def make_garden(
         "has_arm_budget": False,
         "visitors_per_day": 5000,
     }
-    experiment = Experiment.objects.create(nursery=nursery, **(values | changes))
+    number = NUMBER + Experiment.objects.filter(pk__gte=NUMBER).count()
+    experiment = Experiment.objects.create(pk=number, nursery=nursery, **(values | changes))
     Goal.objects.create(experiment=experiment, key="signup", is_primary=True)
     specs = of_angles(sample.BRIEF)
     directions = [

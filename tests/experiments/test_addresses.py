@@ -214,8 +214,10 @@ def test_an_address_is_kept_in_one_form(typed, kept):
     [
         "ftp://shop.example/", "https://", "https://shop.example/a b/", "https://shop.example/?a=b", "https://u:p@a.b/",
         "https://shop.example/p/x/", "https://shop.example/console/", "http://127.0.0.1:8000/offer/",
-        "http://localhost:8000/", "https://[::1/",
+        "http://localhost:8000/", "https://[::1/", "https://*/", "https://*.shop.example/", "https://shop.example/a/../x/",
+        "https://shop.example/%2e%2e/", "https://shop.example/./", "https://%73hop.example/",
         "https://shop.example/a//b/", "https://shop.example/;x/", "https://shop.example:99999/", "javascript:alert(1)",
+        "https://0x7f.1/", "https://2130706433/", "https://0177.0.0.1/", "https://-.example/",
     ],
 )  # fmt: skip
 def test_what_cannot_be_a_pages_address_is_refused_in_words(typed, settings):

@@ -10,13 +10,14 @@ from experiments.models import EXPOSURES, EpochCount, Experiment
 from experiments.reporting.page import page_of
 from experiments.reporting.report import as_json, build
 from tests.experiments.garden import make_garden
+from tests.experiments.reporting.made import hour_of
 from variants.models import Variant
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_url")]
 
 
 def add(experiment, key, epoch, exposures, conversions):
-    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    hour = hour_of(experiment)
     arm = experiment.arms.get(key=key)
     for measure, number in ((EXPOSURES, exposures), ("signup", conversions)):
         EpochCount.objects.create(arm=arm, epoch=epoch, hour=hour, measure=measure, count=number)

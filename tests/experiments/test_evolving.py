@@ -1,5 +1,7 @@
 """Who leaves, who breeds, when, and when it is enough: the same state and seed decide alike."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -73,6 +75,46 @@ def test_few_children_are_tried_until_breeding_is_trusted():
     assert evolving.newborns_due(48) == 12
     assert evolving.newborns_due(48, is_trusted=False, bred_live=3) == evolving.FEW_CHILDREN - 3
     assert evolving.newborns_due(48, is_trusted=False, bred_live=20) == 0
+
+
+def contest_of(weights):
+    """A contest by weight, over a floor of one in a hundred."""
+
+    def contest(among):
+        shares = np.zeros(len(weights))
+        held = np.array(weights)[among]
+        shares[among] = 0.01 / len(held) + 0.99 * held / held.sum()
+        return shares
+
+    return contest
+
+
+def test_what_a_limit_cuts_goes_to_the_best_of_the_others():
+    bred = np.array([False, False, False, True])
+    capped = partial(evolving.capped, exposures=np.where(bred, 10.0, np.inf), control=0, most=0.1)
+    shares = evolving.contested(4, contest_of([1e-6, 1e-6, 1e-4, 1.0]), [capped])
+    assert shares[3] == pytest.approx(0.1)
+    assert shares[2] > 0.85
+    assert shares.sum() == pytest.approx(1)
+
+
+@unhurried
+@given(st.lists(st.floats(1e-6, 1.0), min_size=4, max_size=4), st.floats(0.05, 0.5))
+def test_limits_hold_after_the_contest_of_the_others_too(weights, most):
+    bred, doubtful = np.array([False, False, True, True]), [operator(-0.1, error=0.05)]
+    limits = [
+        partial(evolving.on_probation, bred=bred, credits_=doubtful),
+        partial(evolving.capped, exposures=np.where(bred, 10.0, np.inf), control=0, most=most),
+    ]
+    shares = evolving.contested(4, contest_of(weights), limits)
+    assert shares.sum() == pytest.approx(1)
+    assert (shares[bred] <= most + 1e-9).all()
+    assert shares[bred].sum() <= evolving.PROBATION + 1e-9
+
+
+def test_where_no_limit_cuts_shares_are_those_of_the_contest():
+    contest = contest_of([1.0, 2.0, 3.0])
+    assert evolving.contested(3, contest, [lambda shares: shares]).tolist() == contest(np.full(3, True)).tolist()
 
 
 def test_a_generation_waits_for_the_last_one_but_not_for_an_arm_that_is_hardly_shown():
@@ -225,7 +267,7 @@ def test_a_draw_takes_the_better_child_and_finds_the_weaker_gene():
     exposures = np.full((2, 6), 50_000.0)
     lifts = np.array([0.3 if page["layout"] == "1" else -0.3 for page in HELD])
     known = pooling.fit(exposures, exposures * 0.05 * np.exp(lifts), genes=[list(page.values()) for page in HELD])
-    drawn = evolving.draw(known, credit.effects(known, HELD), ["headline", "layout"], np.random.default_rng(1))
+    drawn = next(evolving.draws(known, credit.effects(known, HELD), ["headline", "layout"], np.random.default_rng(1)))
     assert drawn.best_of([{"headline": "0", "layout": "0"}, {"headline": "0", "layout": "1"}]) == 1
     assert drawn.weakest({"headline": "0", "layout": "0"}, ["headline", "layout"]) == "layout"
     assert drawn.weakest({"headline": "0", "layout": "0"}, ["headline"]) == "headline"

@@ -135,7 +135,7 @@ def test_editing_a_live_variant_makes_a_child_and_changes_nothing_that_visitors_
     made = experiment.nursery.variants.get(number=3)
     variant.refresh_from_db()
     assert (made.status, list(made.parents.all())) == (Variant.Status.DRAFT, [variant])
-    assert (variant.content["sections"][0]["headline"], variant.status) == ("Headline number 2", "approved")
+    assert (variant.content["sections"][0]["headline"], variant.status) == ("Headline v2", "approved")
     assert experiment.arms.get(key="v2").successor == (made if then == "retires" else None)
     assert "In better words" in history(console, experiment)
 

@@ -193,6 +193,7 @@ def test_the_gallery_shows_what_was_asked_for():
     found = browse.browse(experiment, browse.wanted({"found": "blocked"}))
     assert list(found.ids) == [blocked.pk]
     assert [(choice.value, choice.number) for choice in found.findings] == [
+        ("misfit", 0),
         ("blocked", 1),
         ("remarks", 0),
         ("clean", 3),
@@ -297,7 +298,7 @@ def test_a_text_that_visitors_see_is_not_changed(client: Client):
     assert variant is not None
     address = f"{url('variant_text', experiment.pk, variant.pk)}?place={place}"
     assert "Copy it" in client.post(address, {f"text-{variant.pk}-{place}": "Other words"}).content.decode()
-    assert Variant.objects.get(pk=variant.pk).page.hero.headline == "Headline number 1"
+    assert Variant.objects.get(pk=variant.pk).page.hero.headline == "Headline v1"
 
 
 def test_who_may_only_look_cannot_change_a_text():
@@ -368,6 +369,28 @@ def test_a_test_is_worth_nothing_once_the_page_or_the_goal_has_changed(owner: Us
     variant = experiment.nursery.variants.get()
     review.edit(variant, page("Another headline"), by=owner, is_live=False)
     assert walkthrough.untested(experiment) == [goal]
+
+
+def test_a_goal_tested_without_scripts_is_told_on_the_step_which_may_be_reloaded(client: Client):
+    experiment = make_experiment(arms=1)
+    address, step = url("test_goals", experiment.pk), f"{url('launch', experiment.pk)}#goals"
+    assert client.post(address).headers["Location"] == client.get(address).headers["Location"] == step
+    assert "was reached by a test visitor" in client.get(step).content.decode()
+
+
+def test_the_checklist_says_what_a_test_of_a_goal_found(owner: User):
+    experiment = make_experiment(arms=1)
+    goal = experiment.goals.get()
+
+    def told() -> str:
+        lines = checklist(Experiment.objects.get(pk=experiment.pk), owner).lines
+        return next(line.note for line in lines if line.label == "Goal tested")
+
+    assert told().startswith(f"Nobody has tried yet whether “{goal}” can be reached.")
+    walkthrough.walk(experiment, goal)
+    assert told() == "A test visitor opened today’s page as it is now and reached every goal."
+    review.edit(experiment.nursery.variants.get(), page("Another headline"), by=owner, is_live=False)
+    assert told().startswith(f"A test visitor reached “{goal}”, but page, brief or goal were changed since.")
 
 
 @pytest.mark.parametrize(("place", "kind", "link"), [("cta", "click", "cta"), ("event", "event", "cta")])

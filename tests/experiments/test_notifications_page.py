@@ -74,7 +74,9 @@ def test_an_experiment_s_own_destination_stands_on_its_own_page(client: Client):
     "changes",
     [
         {"address": "http://hooks.example/"}, {"address": "ftp://hooks.example/"}, {"address": ""}, {"topics": []},
-        {"address": "https://[broken/"}, {"address": "https://ada:secret@hooks.example/x"},
+        {"address": "https://[broken/"},
+        {"address": "https://0x7f.1/x"}, {"address": "https://2130706433/x"},
+        {"address": "https://ada:secret@hooks.example/x"},
         {"address": "https://ada@hooks.example/x", "kind": "slack"}, {"kind": "email", "address": "nobody"},
         {"kind": "email", "address": "ada@example.com"},  # no mail server is set up
     ],

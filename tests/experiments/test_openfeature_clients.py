@@ -22,7 +22,7 @@ from tests.openfeature import packages
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_url")]
 
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 180
 IN_NODE = """
 const {OpenFeature} = require("@openfeature/server-sdk");
 const {OFREPProvider} = require("@openfeature/ofrep-provider");

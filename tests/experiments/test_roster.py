@@ -25,7 +25,7 @@ def approve_another(experiment: Experiment, number: int) -> Variant:
         nursery=experiment.nursery,
         number=number,
         name=f"Variant {number}",
-        content=page(f"Headline number {number}"),
+        content=page(f"Headline v{number}"),
         status=Variant.Status.APPROVED,
     )
 

@@ -239,6 +239,18 @@ def test_everybody_who_changed_the_settings_is_an_author_not_only_the_last():
         lifecycle.start(Experiment.objects.get(), by=dora)
 
 
+def test_whoever_chose_the_control_does_not_start_it_alone():
+    brief = make_brief(brand=Brand.objects.create(name="Strict", four_eyes=True))
+    experiment = make_experiment(brief=brief, created_by=person("cleo", "Author"))
+    dora, second = person("dora"), experiment.nursery.variants.last()
+    dora.groups.add(Group.objects.get(name="Author"))
+    assert second is not None
+    address = reverse("admin:experiments_variant_control", args=[experiment.pk, second.pk])
+    assert logged_in(dora).post(address).status_code == 302
+    with pytest.raises(lifecycle.FourEyes):
+        lifecycle.start(Experiment.objects.get(), by=dora)
+
+
 def test_everybody_who_typed_in_a_brief_changed_it(running):
     dora, ben = person("dora", "Author"), person("ben", "Author")
     address = reverse("admin:experiments_brief_step", args=[running.pk])

@@ -10,7 +10,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from experiments import digest, lag, standing, watch
+from experiments import digest, lag, standing, surroundings, watch
+from experiments.console import overview
 from experiments.models import EXPOSURES, Arm, Delivery, Deployment, Destination, EpochCount, Experiment, Goal, Notice
 from tests.factories import make_brief, make_experiment, make_running
 from variants.models import Generation, ModelCall, Nursery, Variant
@@ -181,6 +182,31 @@ def test_an_experiment_is_judged_from_its_report(running: Experiment):
     assert running.standing is not None
     assert running.standing["winner"] == ""
     assert standing.to_judge(timezone.now()) == [running.pk]
+
+
+def test_changes_that_no_visitor_sees_yet_are_said_until_they_are_live(running: Experiment):
+    surroundings.agree(running)
+    brief = running.nursery.brief
+    brief.thank_you = "We call you tomorrow."
+    brief.save()
+    assert standing.renew(running).changes == 1
+    [waiting], _ = overview.decisions()
+    assert waiting.text == "1 change of the brief or the brand waits: visitors do not see it yet."
+    running.refresh_from_db()
+    surroundings.agree(running)
+    assert overview.decisions() == ([], 0)
+
+
+def test_who_judges_while_changes_go_live_does_not_bring_them_back(running: Experiment):
+    surroundings.agree(running)
+    running.nursery.brief.thank_you = "We call you tomorrow."
+    running.nursery.brief.save()
+    standing.renew(running)
+    judging = Experiment.objects.get(pk=running.pk)
+    surroundings.agree(Experiment.objects.get(pk=running.pk))
+    standing.renew(judging)
+    running.refresh_from_db()
+    assert (running.standing or {})["changes"] == 0
 
 
 # --- the week in short ----------------------------------------------------------------------------------------------

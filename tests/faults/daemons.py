@@ -24,10 +24,10 @@ from greenhouse.environment import socket_path
 from tests.servers import ROOT, SERVICE_USER, ServerFailed, find_postgres, free_port
 from tests.stack import leashed
 
-START_SECONDS = 60.0
-STOP_SECONDS = 20.0
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
 BETWEEN_STARTS_SECONDS = 0.5
-CONNECT_SECONDS = 5
+CONNECT_SECONDS = 20
 
 
 class Daemon:

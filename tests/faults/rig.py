@@ -56,9 +56,9 @@ from tests.stack import ROOT, START_SECONDS, Stack, leashed, stack
 
 SECRET_KEY = "only-for-the-tests-of-faults-and-long-enough-0123456789"
 PROGRAMS = {"web": "greenhouse.wsgi:application", "worker": "worker@", "model": "model@", "beat": " beat "}
-SETTLE_SECONDS = 120.0  # a kill may leave a transaction to time out, an emptied Redis takes ten seconds to notice
+SETTLE_SECONDS = 300.0  # a kill may leave a transaction to time out, an emptied Redis takes ten seconds to notice
 QUIET_SECONDS = 0.6  # for which nothing may move: longer than a shipper's interval
-SERVED_SECONDS = 30.0
+SERVED_SECONDS = 120.0
 REFRESHED_SECONDS = 1.5  # after which the last of several workers has looked for new snapshots
 LINES_SHOWN = 15
 # Quick enough for shares to change under load, so that visitors of several epochs are counted.
@@ -255,7 +255,7 @@ class Rig:
         body: str | None = None,
     ) -> tuple[int, bytes]:
         """Send one request on a connection of its own."""
-        server = HTTPConnection("127.0.0.1", port or self.port, timeout=30)
+        server = HTTPConnection("127.0.0.1", port or self.port, timeout=60)
         try:
             server.request(method, path, body=body, headers=dict(headers or {}))
             answer = server.getresponse()

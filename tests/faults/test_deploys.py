@@ -72,7 +72,7 @@ def test_no_visitor_sees_a_mixture_a_missing_page_or_another_arm(rig, fault_seco
     with visitors.coming() as ledger:
         while time.monotonic() < give_up:
             with deployer(rig, page, "one") as one, deployer(rig, page, "two") as two:
-                rig.wait_until(lambda: min(_turns(one), _turns(two)) >= LEAST_EDITIONS, "both deployed", seconds=90)
+                rig.wait_until(lambda: min(_turns(one), _turns(two)) >= LEAST_EDITIONS, "both deployed", seconds=240)
                 time.sleep(chance.random())
             rig.api("POST", f"/experiments/{page.number}/pause")
             time.sleep(PAUSED_SECONDS)

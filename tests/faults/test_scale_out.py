@@ -16,11 +16,11 @@ from experiments.counting import SHARD_LOCKS
 from experiments.splitter.stores import SHARDS, RedisStore
 from tests.faults.rig import Rig, Tier, running_rig
 from tests.servers import Cluster, find_postgres, redis_cluster
-from tests.stack import ROOT, leashed
+from tests.stack import ROOT, START_SECONDS, leashed
 
 HOSTS = 3
 PER_SECOND = 150.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 60.0
 COUNTED = "counted: "  # in the log of a worker that counted something
 # Ticks overlap, as they do when a pass takes longer than the interval: then the workers count at the same time.
 OVERLAPPING = {"COUNT_EVERY_SECONDS": "0.2"}
@@ -54,7 +54,7 @@ def counting_worker(rig: Rig, name: str) -> Iterator[Path]:
         leashed(command), env=environ, cwd=ROOT, stdout=log, stderr=log, process_group=0
     ) as process:  # fmt: skip
         try:
-            rig.wait_until(lambda: b" ready." in path.read_bytes(), f"the worker {name}", seconds=60)
+            rig.wait_until(lambda: b" ready." in path.read_bytes(), f"the worker {name}", seconds=START_SECONDS)
             yield path
         finally:
             process.terminate()

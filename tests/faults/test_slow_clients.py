@@ -11,7 +11,7 @@ SLOW_HEADS = 200
 SLOW_BODIES = 50
 ABORTED = 500
 PROMISED_BYTES = 1000
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0
 
 
 def post(page: Page, cookie: str) -> bytes:

@@ -16,7 +16,7 @@ from tests.faults.visitors import Visitors
 from tests.stack import ROOT, leashed
 
 KILLS = 3
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 120.0
 CAUGHT_BY = {
     "acknowledge_first": {"lost exposures", "lost conversions"},
     "commit_first": {"doubled exposures", "doubled conversions"},

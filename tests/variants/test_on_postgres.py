@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.servers import suite_on
 
-FILES = ("test_generation.py", "on_postgres.py")
+FILES = ("test_generation.py", "test_recheck.py", "on_postgres.py")
 
 
 def test_generations_and_their_budgets_are_the_same_on_postgresql(postgres_url: str):

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from variants.page_import import Address, Guard, PageNotFetched, fetch, is_allowed, is_public, resolved
+from variants.page_import import Address, Guard, PageNotFetched, fetch, is_allowed, is_plain, is_public, resolved
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<h1>Hi</h1>"
 PUBLIC = ip_address("93.184.216.34")
@@ -121,6 +121,32 @@ def test_no_way_of_writing_our_own_address_reaches_it(host: str):
         with pytest.raises(PageNotFetched):
             fetch(f"http://{host}:{server.port}/")
         assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    "host", ["shop.example", "xn--bcher-kva.example", "localhost", "a_b.example.", "10.0.0.1", "::1"]
+)
+def test_names_and_addresses_in_their_usual_form_are_plain(host: str):
+    assert is_plain(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "0x7f.1",
+        "2130706433",
+        "0177.0.0.1",
+        "127.1",
+        "127.0.0.1.",
+        "1.2.3",
+        "fe80::1%eth0",
+        "-a.example",
+        "a..example",
+        "",
+    ],
+)
+def test_what_each_resolver_reads_in_its_own_way_is_not_plain(host: str):
+    assert not is_plain(host)
 
 
 @pytest.mark.parametrize("address", PRIVATE)

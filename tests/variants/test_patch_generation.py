@@ -61,7 +61,7 @@ def ideas(count):
 
 def model(server):
     return ModelWriter(
-        api_key="k", base_url=server.url, model="scripted", timeout_seconds=5, price_input_usd=Decimal("0.25"),
+        api_key="k", base_url=server.url, model="scripted", timeout_seconds=60, price_input_usd=Decimal("0.25"),
         price_output_usd=Decimal(2),
     )  # fmt: skip
 
@@ -97,7 +97,9 @@ def test_a_claim_that_the_brief_does_not_cover_blocks_a_patch_and_covered_ones_a
         imported, 2, answer(t3="Loved by 4,000 offices"), answer(t3="More than 100 languages", t4="It knows them.")
     )
     assert counted(made) == (1, 0, 1, 0)
-    invented, true = imported.variants.filter(origin="model")
+    # Both answers are under way at once, and either may be saved first.
+    written = imported.variants.filter(origin="model")
+    invented, true = sorted(written, key=lambda variant: "4,000" not in str(variant.content))
     assert {finding["gate"] for finding in invented.findings if finding["blocks"]} == {"claims"}
     assert [trace["fact"] for trace in true.traces] == ["fact 1"]
 

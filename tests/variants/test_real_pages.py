@@ -17,7 +17,7 @@ pytestmark = pytest.mark.parametrize("template", TEMPLATES, ids=str)
 
 ADDRESS = "https://www.example.com/page/index.html"
 OURS = "https://pages.example.net/p/spring/"
-MOST_SECONDS = 3.0
+MOST_SECONDS = 3.0  # of the processor; measured: 0.1
 BUTTONS = "button, input[type=submit], input[type=button], input[type=reset], input[type=image]"
 
 

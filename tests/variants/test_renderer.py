@@ -397,6 +397,13 @@ def test_the_first_sentence_of_the_thanks_is_its_headline(thank_you, title):
     assert "".join(first(page, "main").text().split()).startswith("".join(thank_you.split()))
 
 
+def test_the_thanks_are_named_in_the_browsers_tab_and_the_page_keeps_its_own_title():
+    thanks = parse(render_thanks(make_content(), make_frame(thank_you="Thank you. We call tomorrow.")))
+    assert first(thanks, "title").text() == first(thanks, "h1").text() == "Thank you."
+    page = parse(render_page(make_content(), make_frame()))
+    assert first(page, "title").text() == make_content().meta.title
+
+
 def test_thanks_too_long_for_a_headline_stand_below_the_brand():
     page = parse(render_thanks(make_content(), make_frame(thank_you="word " * 99 + "word")))
     assert first(page, "h1").text() == "Brand"

@@ -107,6 +107,19 @@ def test_an_edit_is_looked_at_afresh(variant, editor):
     assert [finding["words"] for finding in variant.findings] == ["Guaranteed"]
 
 
+def test_a_name_that_nobody_gave_follows_the_headline(variant, nursery, editor):
+    assert variant.name == variant.page.headline
+    review.edit(variant, page("Another matter"), editor, is_live=False)
+    assert variant.name == "Another matter"
+    review.edit(variant, page("Calm dogs sleep well"), editor, is_live=False)
+    review.add_variant(nursery, page("Another matter"))
+    review.edit(variant, page("Another matter"), editor, is_live=False)
+    assert variant.name == "Calm dogs sleep well"  # the name is taken
+    named = review.add_variant(nursery, page("As a doctor says it"), name="The doctor")
+    review.edit(named, page("As nobody says it"), editor, is_live=False)
+    assert named.name == "The doctor"
+
+
 def test_what_visitors_see_is_not_edited_or_rejected(variant, editor):
     with pytest.raises(review.LiveVariant):
         review.edit(variant, page("Another matter"), editor, is_live=True)
@@ -114,7 +127,25 @@ def test_what_visitors_see_is_not_edited_or_rejected(variant, editor):
         review.reject(variant, editor, is_live=True)
 
 
-def test_a_rejected_page_is_not_approved_without_an_edit(variant, editor):
+def test_a_rejected_page_comes_back_into_review_as_it_stands(variant, editor):
+    before = variant.content
+    review.reject(variant, editor)
+    review.reconsider(variant, editor)
+    assert (variant.status, variant.content) == ("draft", before)
+    review.approve(variant, editor)
+    with pytest.raises(review.WrongVariantStatus):
+        review.reconsider(variant, editor)
+
+
+def test_what_comes_back_is_compared_with_what_came_since(variant, nursery, editor):
+    review.reject(variant, editor)
+    other = review.add_variant(nursery, variant.content)
+    Variant.objects.filter(pk=other.pk).update(status="approved", findings=[])
+    review.reconsider(variant, editor)
+    assert "novelty" in {finding["gate"] for finding in variant.findings}
+
+
+def test_a_rejected_page_is_not_approved_at_once(variant, editor):
     review.reject(variant, editor)
     with pytest.raises(review.WrongVariantStatus):
         review.approve(variant, editor)

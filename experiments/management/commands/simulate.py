@@ -88,11 +88,18 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("slug")
+        parser.add_argument("slug", help="the end of the page's address, such as paperless of `make demo`")
         parser.add_argument("--visitors", type=at_least_one, required=True, metavar="N")
         # One flag may name several arms, and be repeated.
         parser.add_argument(
-            "--rate", type=rate, action="extend", nargs="+", default=[], metavar="ARM=RATE", dest="rates"
+            "--rate",
+            type=rate,
+            action="extend",
+            nargs="+",
+            default=[],
+            metavar="ARM=RATE",
+            dest="rates",
+            help="keys of arms as the report's JSON has them, such as control=0.04 v2=0.06",
         )
         parser.add_argument("--url", type=site, default=usual_site(), help="the site (default: %(default)s)")
         parser.add_argument("--seed", type=int, default=1)

@@ -105,7 +105,8 @@ def send_visitors(experiment: Experiment, rates: Mapping[str, float], by: User, 
         concurrency=CONCURRENCY,
         visitors_per_second=max(FEWEST_PER_SECOND, visitors / seconds),
     )
-    say(f"{visitors:,} visitors come, {crowd.visitors_per_second:g} a second; each page has a hidden rate of its own.")
+    pace = f"{crowd.visitors_per_second:.0f} a second"
+    say(f"{visitors:,} visitors come, {pace}; each page has a hidden rate of its own.")
     with ThreadPoolExecutor(1, "crowd") as executor:
         coming = executor.submit(send, crowd, sent, stopping=stopping)
         over = threading.Event()

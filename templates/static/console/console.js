@@ -105,7 +105,8 @@
 
   document.addEventListener("submit", (event) => {
     delete event.target.dataset.changed;
-    const question = event.target.dataset.confirm;
+    const chosen = event.target.querySelector("input[data-name]:checked");
+    const question = event.target.dataset.confirm?.replace("{}", () => chosen?.dataset.name ?? "");
     if (question && !window.confirm(question)) event.preventDefault();
   });
 
@@ -155,6 +156,8 @@
   window.addEventListener("hashchange", unfold);
   document.addEventListener("htmx:afterSettle", () => { watch(document); ticked(); });
   document.addEventListener("DOMContentLoaded", () => {
+    // Its 20 ms are for animated classes, which nothing here uses; in them a key or a click on new parts would be lost.
+    window.htmx.config.defaultSettleDelay = 0;
     const width = window.matchMedia("(max-width: 640px)").matches ? "phone" : "desktop";
     choose(width);
     watch(document);

@@ -27,14 +27,25 @@
     card.scrollIntoView({block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"});
   }
 
+  let going = null; // the card that j or k leads to, until it has come into view
+
   function move(by) {
     const all = cards(), at = all.indexOf(current());
-    stand(all[at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + by))]);
+    going = all[at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + by))];
+    stand(going);
+  }
+  document.addEventListener("scrollend", () => { going = null; });
+
+  // Which card a key means is seen before it does anything: after a page is loaded anew it may be far away.
+  function isInView(card) {
+    const {top, bottom} = card.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
   }
 
   function press(key) {
     const card = current();
     if (!card) return move(1);
+    if (card !== going && !isInView(card)) return stand(card);
     stand(card);
     if (key === "x") return card.querySelector("[data-tick]")?.click();
     const control = card.querySelector(`[data-key="${key}"]`);

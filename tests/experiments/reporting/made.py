@@ -60,10 +60,16 @@ def make_counted(counts: Sequence[tuple[int, int]], **changes: Any) -> Experimen
     return experiment
 
 
-def count(arm: Arm, measure: str, number: int) -> None:
-    """Add to what is counted in the first epoch."""
-    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
-    row, _ = EpochCount.objects.get_or_create(arm=arm, epoch=1, hour=hour, measure=measure, defaults={"count": 0})
+def hour_of(experiment: Experiment) -> datetime:
+    """Return the hour in which all is counted: this one, even if it ends while a test goes on."""
+    first = EpochCount.objects.filter(arm__experiment=experiment).order_by("pk").first()
+    return first.hour if first else timezone.now().replace(minute=0, second=0, microsecond=0)
+
+
+def count(arm: Arm, measure: str, number: int, *, epoch: int = 1) -> None:
+    """Add to what is counted in an epoch."""
+    hour = hour_of(arm.experiment)
+    row, _ = EpochCount.objects.get_or_create(arm=arm, epoch=epoch, hour=hour, measure=measure, defaults={"count": 0})
     EpochCount.objects.filter(pk=row.pk).update(count=F("count") + number)
 
 
@@ -75,7 +81,7 @@ def make_reasoned(**changes: Any) -> Experiment:
     for variant in variants:
         variant.content = page(f"Headline {variant.number}", layout="split" if variant.number % 2 else "ledger")
     Variant.objects.bulk_update(variants, ["content"])
-    goal, hour = experiment.goals.get(), EpochCount.objects.latest("pk").hour
+    goal, hour = experiment.goals.get(), hour_of(experiment)
     for arm, (_, converted) in zip(experiment.arms.order_by("variant__number"), numbers, strict=True):
         make_visitors(arm, goal, hour, 300, converted // 5, {"device": "phone", "utm_source": "mail"})
         make_visitors(arm, goal, hour, 200, converted // 8, {"device": "desktop", "country": "DE"})

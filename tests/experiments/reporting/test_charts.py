@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.reporting import arm_charts
+from experiments.reporting.arm_charts import lifts
 from experiments.reporting.axes import spread, ticks, time_ticks
 from experiments.reporting.bars import rate_bar, rate_scale
 from experiments.reporting.charts import all_charts
@@ -135,3 +137,14 @@ def test_times_are_marked_at_a_readable_number_of_moments(seconds, most):
 def test_labels_are_moved_apart(places):
     moved = sorted(spread(places, 14, 0, 200))
     assert all(after - before > 14 - 1e-6 for before, after in pairwise(moved))
+
+
+def test_a_bar_that_goes_on_beyond_the_chart_ends_in_an_arrow_and_the_words_say_so():
+    within = make_report([make_arm("control"), make_arm(lift=0.4, lift_interval=(0.1, 0.9))])
+    beyond = make_report([make_arm("control"), make_arm(lift=2.4, lift_interval=(0.5, 5.0))])
+    assert 'class="arrow' not in lifts(within).wide
+    assert arm_charts.BEYOND not in lifts(within).note
+    assert lifts(beyond).wide.count('class="arrow') == 1
+    assert arm_charts.BEYOND in lifts(beyond).note
+    assert "<circle" not in lifts(beyond).wide
+    assert lifts(beyond).rows[0][2] == "+50% to +500%"

@@ -1,6 +1,7 @@
 """Why, health, money and gain: what a report says beside its arms."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -43,17 +44,35 @@ def make_known(seed: int = 1, strata: int = 40, arms: int = 3) -> Evidence:
 
 def test_what_was_gained_ends_where_the_replay_of_all_counts_ends():
     known = make_known()
-    last = gained.gained(known, START + timedelta(days=30))[-1]
+    last = gained.gained(known, {}, START + timedelta(days=30))[-1]
     replayed = inference.replay(known.exposures, known.conversions, known.shares)
     assert last.gained == pytest.approx(replayed.earned - replayed.equal)
     assert last.interval == pytest.approx((replayed.earned - replayed.high, replayed.earned - replayed.low))
 
 
+def test_epochs_of_one_hour_are_told_apart_by_when_they_ended():
+    known = make_known(strata=6)
+    known = replace(known, strata=[(epoch, int(START.timestamp())) for epoch in range(1, 7)])
+    closed = {epoch: START + timedelta(minutes=5 * epoch) for epoch in range(1, 6)}
+    told = gained.gained(known, closed, START + timedelta(minutes=29))
+    times = [gain.at for gain in told]
+    assert times == sorted(set(times))
+    assert times[-2:] == [START + timedelta(minutes=25), START + timedelta(minutes=29)]
+
+
+def test_a_clock_that_is_set_back_does_not_turn_the_drawing_back():
+    known = make_known(strata=6)
+    known = replace(known, strata=[(epoch, int(START.timestamp())) for epoch in range(1, 7)])
+    closed = {epoch: START + timedelta(minutes=late) for epoch, late in enumerate((5, 10, 15, 12, 17), start=1)}
+    times = [gain.at for gain in gained.gained(known, closed, START + timedelta(minutes=29))]
+    assert times == sorted(times)
+
+
 def test_nothing_is_gained_before_enough_has_converted_or_with_one_page():
     known = make_known()
-    assert len(gained.gained(known, START + timedelta(days=30))) < len(known.strata) + 1
-    assert gained.gained(make_known(strata=1, arms=2), START)[:0] == []
-    assert not gained.gained(make_known(arms=1), START + timedelta(days=30))
+    assert len(gained.gained(known, {}, START + timedelta(days=30))) < len(known.strata) + 1
+    assert gained.gained(make_known(strata=1, arms=2), {}, START)[:0] == []
+    assert not gained.gained(make_known(arms=1), {}, START + timedelta(days=30))
 
 
 def test_what_today_s_page_alone_would_have_brought_is_its_own_rate_for_everybody():
@@ -214,7 +233,7 @@ def test_a_visitor_of_a_revenue_goal_is_worth_the_orders_divided_by_visitors():
 def test_a_page_named_like_a_formula_is_text_in_a_workbook(name):
     book = load_workbook(io.BytesIO(workbook.report_xlsx(make_report([make_arm(name=name)]))))
     head, row = book["Pages"].iter_rows()
-    cell = row[[one.value for one in head].index("name")]
+    cell = row[[one.value for one in head].index("Page")]
     assert cell.data_type == "s"
     assert cell.quotePrefix
     assert cell.value == name.replace("\x00", "\ufffd")

@@ -13,6 +13,7 @@ from experiments.models import Experiment
 from experiments.report_schema import ReportOut
 from experiments.reporting.export import BYTE_ORDER_MARK
 from experiments.reporting.share import share_url
+from experiments.reporting.workbook import HEADS, PERCENT
 from experiments.tokens import token_digest
 from tests.experiments.reporting.made import make_reasoned
 from tests.experiments.reporting.test_views import Shown
@@ -50,7 +51,19 @@ def test_page_csv_workbook_and_api_say_the_same_to_the_digit(ask):
         for name in NUMBERS:
             by_page = json.loads(shown.values[arm["key"], name] or "null")
             by_csv = json.loads(line[name] or "null")
-            assert arm[name] == by_page == by_csv == row[head.index(name)], (arm["key"], name)
+            assert arm[name] == by_page == by_csv == row[head.index(HEADS[name])], (arm["key"], name)
+
+
+def test_a_workbook_shows_fractions_as_percentages_and_keeps_them_whole(ask):
+    experiment = make_reasoned()
+    address = "/" + share_url(experiment, by=None).split("/", 3)[3]
+    book = load_workbook(io.BytesIO(NOBODY.get(f"{address}report.xlsx").content))
+    told = ask("GET", f"/experiments/{experiment.pk}/report").json()["arms"][1]
+    head = [cell.value for cell in book["Pages"][1]]
+    rate, visitors = (book["Pages"][3][head.index(HEADS[name])] for name in ("rate", "exposures"))
+    assert (rate.value, rate.number_format) == (told["rate"], PERCENT)
+    assert (visitors.value, visitors.number_format) == (told["exposures"], "General")
+    assert [sheet.title for sheet in book if "_" in str([cell.value for cell in sheet[1]])] == []
 
 
 def test_what_the_api_answers_is_what_it_describes(ask):

@@ -39,3 +39,10 @@ def test_no_chance_is_called_certain():
 )
 def test_a_duration_is_told_in_its_largest_unit(seconds, text):
     assert wording.duration(timedelta(seconds=seconds)) == text
+
+
+def test_a_name_that_is_cut_keeps_the_number_that_tells_it_from_its_parent():
+    name = "What if, from now on, your papers stay on your own server? (7)"
+    assert wording.shortened(name, 17) == "What if, fro… (7)"
+    assert wording.in_lines(name, 21, 2) == ["What if, from now on,", "your papers stay… (7)"]
+    assert wording.shortened("A page (that says a lot in brackets)", 12) == "A page (tha…"

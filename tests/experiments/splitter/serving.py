@@ -63,7 +63,7 @@ class Browser:
         return self.post(path, body, Content_Type="application/x-www-form-urlencoded", **headers)
 
     def send(self, method: str, path: str, body: bytes | None = None, /, **headers: str) -> Got:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body=body, headers=self.headers | named)
         response = connection.getresponse()

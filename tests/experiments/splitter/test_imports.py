@@ -9,7 +9,7 @@ FOREIGN = {"django", "celery", "numpy", "scipy", "pydantic", "structlog"}
 
 def run(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environ, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environ, timeout=180)
 
 
 def test_a_fresh_interpreter_loads_nothing_of_the_console(tmp_path: Path):

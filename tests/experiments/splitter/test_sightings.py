@@ -108,7 +108,7 @@ def test_two_tabs_confirm_one_exposure(confirming: Site):
     together = Barrier(len(tabs))
 
     def confirm(tab: Browser) -> None:
-        together.wait(timeout=10)
+        together.wait(timeout=60)
         tab.post(SEEN, b"")
 
     threads = [Thread(target=confirm, args=(tab,)) for tab in tabs]

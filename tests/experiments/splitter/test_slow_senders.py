@@ -24,7 +24,7 @@ class SlowBody(BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         self._asked.release()
-        self._sent.wait(20)
+        self._sent.wait(60)
         return super().read(size)
 
 
@@ -59,11 +59,11 @@ def test_slow_senders_take_some_threads_and_leave_the_others_to_pages(splitter: 
     ]
     for thread in slow:
         thread.start()
-        assert asked.acquire(timeout=20)
+        assert asked.acquire(timeout=60)
     assert ask(splitter, "POST", "form", BytesIO(b"email=a%40example.org")) == "503"
     assert ask(splitter, "GET", "", BytesIO()) == "200"
     sent.set()
     for thread in slow:
-        thread.join(20)
+        thread.join(60)
     assert answers == ["303", "303"]
     assert ask(splitter, "POST", "form", BytesIO(b"email=a%40example.org")) == "303"
