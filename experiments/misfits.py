@@ -6,7 +6,7 @@ variants/recheck.py holds every variant against its brief whenever that is chang
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from django.db.models import F, Q, QuerySet
@@ -61,6 +61,12 @@ class Misfits:
     @property
     def text(self) -> str:
         return f"{self.heading}: {self.words}."
+
+    @property
+    def of_visitors(self) -> str:
+        """What visitors see that the brief does not cover any more, in a sentence for whoever is not looking."""
+        seen = replace(self, waiting=())
+        return f"{seen.text} Visitors go on seeing {seen.them} until somebody takes {seen.them} out or mends the brief."
 
 
 def _match(number: int, what: str) -> str:

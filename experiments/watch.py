@@ -12,7 +12,7 @@ from typing import Final
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 
-from experiments import lag, outbox
+from experiments import lag, misfits, outbox
 from experiments.models import EXPOSURES, Arm, EpochCount, Experiment, Goal, Notice
 from experiments.outbox import Finding
 from experiments.reporting import wording
@@ -68,6 +68,7 @@ def _findings(now: datetime) -> Iterator[Found]:
     yield from _stopped_arms()
     yield from _spent()
     yield from _waiting()
+    yield from _unfit()
     for experiment in running:
         told = experiment.standing or {}
         if told.get("winner"):
@@ -206,3 +207,10 @@ def _waiting() -> Iterator[Found]:
     for pk in Experiment.objects.filter(status=Status.FINISHED).values_list("pk", flat=True):
         text = "It is finished. Choose the variant everybody sees from now on."
         yield pk, "choose", Finding(topic=Topic.DECISION, text=text)
+
+
+def _unfit() -> Iterator[Found]:
+    """Give what visitors see and the brief does not cover any more; what only waits is told of at the start."""
+    for pk, found in misfits.of_all().items():
+        if found.live:
+            yield pk, "misfit", Finding(topic=Topic.DECISION, text=found.of_visitors)

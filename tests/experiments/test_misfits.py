@@ -8,10 +8,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from experiments import lifecycle, misfits, roster
+from experiments import lag, lifecycle, misfits, roster, watch
 from experiments.console import overview
 from experiments.misfits import Misfits
-from experiments.models import Arm, Experiment
+from experiments.models import Arm, Experiment, Notice
 from tests.factories import make_brief, make_experiment, make_running, page, there
 from variants import recheck, review
 from variants.models import Brief, Variant
@@ -86,6 +86,25 @@ def test_the_first_page_says_so_and_leads_to_them(client: Client):
     Experiment.objects.update(status=Experiment.Status.PROMOTED, winner=experiment.arms.get(key="v2"))
     assert overview.decisions()[0][0].text == f"1 live page no longer matches the brief: “{PRICE}”."
     assert "Everyone sees it. Put back" in text(client, "admin:experiments_experiment_workbench", experiment.pk)
+
+
+def test_people_are_told_once_of_what_visitors_see_until_nobody_sees_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lag, "measure", lag.Lag)
+    experiment = dropped()
+    dropped(make=make_experiment)  # what only waits stands in the way of its start, where it is read
+    told = Notice.objects.filter(cause="misfit")
+    for _ in range(2):
+        watch.look(timezone.now())
+        assert [(notice.experiment_id, notice.topic, notice.ended_at) for notice in told.all()] == [
+            (experiment.pk, Notice.Topic.DECISION, None)
+        ]
+    assert told.get().text == (
+        f"2 live pages no longer match the brief: “{PRICE}”."
+        " Visitors go on seeing them until somebody takes them out or mends the brief."
+    )
+    experiment.arms.exclude(variant__misfit="").update(status=Arm.Status.RETIRED)
+    watch.look(timezone.now())
+    assert told.get().ended_at is not None
 
 
 def test_the_workbench_says_what_can_be_done(client: Client):
