@@ -13,6 +13,7 @@ from django.db import connections
 from hypothesis import HealthCheck
 from redis import Redis
 
+from experiments import partitions, retention
 from experiments.store import store
 from greenhouse.celery import app as celery
 from greenhouse.environment import SQLITE
@@ -20,6 +21,7 @@ from tests.servers import find_postgres, postgres_server, redis_server
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1", ""}
 IN_CI = os.environ.get("CI") == "true"
+BUSY_SECONDS = 60.0  # for which a busy machine may keep a statement of a few milliseconds waiting
 # Inputs that may not be part of the project: whoever has not got them cannot run what needs them.
 MAY_BE_MISSING = "CORPORA_DIR"
 
@@ -49,6 +51,13 @@ def django_db_modify_db_settings(
         database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "tests.sqlite3")
         # What is lost when the machine stops may be lost.
         database["OPTIONS"]["init_command"] += "PRAGMA synchronous=OFF;"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient_partitions() -> None:
+    """A change of partitions gives up after 0.6 seconds and comes with the next run: of a test there is no next one."""
+    for change in (partitions.prepare, partitions.drop_before, retention.enforce_retention):
+        change.__kwdefaults__ = {"patience_seconds": BUSY_SECONDS}
 
 
 @pytest.fixture(scope="session", autouse=True)

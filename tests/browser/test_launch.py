@@ -11,7 +11,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from experiments.console.previews import PICKS, SCRIPTS
 from experiments.models import Experiment, Goal
-from tests.browser.conftest import wait_for
+from tests.browser.conftest import come_to_rest, wait_for
 from tests.browser.test_console import PASSWORD, PREVIEWS
 from tests.factories import make_experiment, make_running
 from variants import generation
@@ -55,7 +55,7 @@ def console(chromium: Browser, live_server: LiveServer) -> Iterator[Page]:
 
 def look(tab: Page) -> None:
     """Fail where somebody with a screen reader, a keyboard or a telephone would."""
-    tab.wait_for_load_state()
+    come_to_rest(tab)
     for width in (390, 1280):
         tab.set_viewport_size({"width": width, "height": 900})
         assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (tab.url, width)
@@ -117,26 +117,29 @@ def test_from_an_idea_to_a_running_experiment_in_five_steps(console: Page):
 
 def review_by_keys(tab: Page, experiment: Experiment) -> None:
     """Change a headline for the worse and back, approve two by keys and reject one, and compare two."""
+    expect(tab.locator("#gallery .gh-card")).to_have_count(3)
     tab.wait_for_load_state()
-    expect(tab.locator(".gh-card")).to_have_count(3)
     tab.keyboard.press("j")
     card = tab.locator(".gh-card").first
     card.locator(".gh-inplace").first.click()
     tab.locator("[data-inplace]").fill("Loved by 900 customers")
+    settle(tab)
     tab.keyboard.press("Enter")
     expect(card.get_by_text("Cannot be approved yet")).to_be_visible()
     expect(card.locator("h3 mark").first).to_contain_text("900 customers")
     look(tab)
     card.locator(".gh-inplace").first.click()
     tab.locator("[data-inplace]").fill("Your bicycle is mended at your door")
+    settle(tab)
     tab.keyboard.press("Enter")
     expect(card.get_by_role("heading", name="Your bicycle is mended at your door")).to_be_visible()
-    expect(tab.locator(".htmx-added, .htmx-settling, .htmx-request")).to_have_count(0)  # before, keys post a plain form
     for key, status in (("r", "Rejected"), ("r", "To review")):  # the same key takes it back
+        settle(tab)
         tab.keyboard.press(key)
         expect(card.get_by_text(status, exact=True)).to_be_visible()
     for key, status in (("a", "Approved"), ("a", "Approved"), ("r", "Rejected")):
         at = tab.locator(".gh-card.gh-at")
+        settle(tab)
         tab.keyboard.press(key)
         expect(at.get_by_text(status, exact=True)).to_be_visible()
         tab.keyboard.press("j")
@@ -150,12 +153,20 @@ def review_by_keys(tab: Page, experiment: Experiment) -> None:
     expect(tab.locator("del").first).to_be_visible()
     look(tab)
     tab.get_by_role("link", name="← All variants").click()
+    expect(tab.locator("#gallery .gh-card")).to_have_count(3)
+
+
+def settle(tab: Page) -> None:
+    """Wait until what was answered is in its place: a moment before, keys do nothing or post a plain form."""
+    expect(tab.locator(".htmx-added, .htmx-settling, .htmx-request")).to_have_count(0)
 
 
 def launch(tab: Page, experiment: Experiment) -> None:
     """Pick a second goal on the page, test both, read the checklist, and start."""
-    tab.wait_for_load_state()  # letters that come late move what is about to be clicked
-    tab.get_by_text("Add a goal by clicking it on the page").click()
+    another = tab.get_by_text("Add a goal by clicking it on the page")
+    expect(another).to_be_visible()
+    come_to_rest(tab)  # letters that come late move what is about to be clicked
+    another.click()
     tab.frame_locator("[data-picker]").get_by_role("link", name="Book").click()
     expect(tab.locator("[data-picked]")).to_contain_text("The main button")
     tab.get_by_role("button", name="Count it").click()
@@ -203,6 +214,7 @@ def test_a_complaint_goes_once_the_field_is_changed(console: Page):
     console.get_by_role("button", name="Save and go on").click()
     field = console.locator("[data-field=name]")
     expect(field.locator(".gh-error")).to_be_visible()
+    console.wait_for_load_state()  # what is typed before the page's script runs takes no complaint away
     field.get_by_role("textbox").fill("Spring offer")
     expect(field.locator(".gh-error")).to_have_count(0)
     expect(console.get_by_role("alert")).to_contain_text("places to mend")

@@ -54,6 +54,7 @@ def test_a_marketer_gives_the_page_an_address_and_sees_the_cache_that_spoils_it(
     with serving(tmp_path, store(), secret_key=settings.SECRET_KEY, trusted_proxy_count=1) as site:
         site.clock.now_ms = int(time.time() * 1000)
         with nginx(tmp_path / "cached", cached, port=port, upstream=site.port):
+            console.wait_for_load_state()  # before its script runs, the button does nothing
             console.get_by_role("button", name="Look at the address").click()
             expect(console.get_by_text(re.compile("A cache stands in front of your page"))).to_be_visible()
             _look_at(console, "collapsed")

@@ -85,12 +85,13 @@ def counted(measure: str = "exposures") -> dict[tuple[str, int], int]:
 
 
 def test_an_arm_stays_the_same_while_shares_change(app, experiment):
-    first = {person: app.evaluate(person)["variant"] for person in map(str, range(30))}
+    # Of sixty people each arm gets one: by chance one is missed once in ten thousand million runs.
+    first = {person: app.evaluate(person)["variant"] for person in map(str, range(60))}
     assert set(first.values()) == {"control", "v2", "v3"}
     reshare(experiment, control=0.02, v2=0.96, v3=0.02)
     assert {person: app.evaluate(person)["variant"] for person in first} == first
-    newcomers = Counter(app.evaluate(f"new {number}")["variant"] for number in range(30))
-    assert newcomers["v2"] > 20
+    newcomers = Counter(app.evaluate(f"new {number}")["variant"] for number in range(60))
+    assert newcomers["v2"] > 40
 
 
 def test_an_evaluation_says_what_the_arm_is_and_counts_nothing(app, experiment):
@@ -268,11 +269,11 @@ def test_a_browser_may_use_a_key_on_its_sites_only(app):
 
 
 def test_only_a_keyed_digest_of_a_person_is_kept(app):
-    app.evaluate("ada@example.com")
-    app.expose("ada@example.com")
+    app.evaluate("yve@example.com")
+    app.expose("yve@example.com")
     [row] = KeyedVisitor.objects.values()
-    assert "ada" not in json.dumps(row, default=str)
-    assert flags.digests_of(row["experiment_id"], "ada@example.com") == [row["digest"]]
+    assert "yve" not in json.dumps(row, default=str)  # "ada" would be found in one of fifty digests
+    assert flags.digests_of(row["experiment_id"], "yve@example.com") == [row["digest"]]
 
 
 def test_who_asks_to_be_forgotten_is_and_may_come_again(app, experiment, owner):
@@ -326,7 +327,7 @@ def test_who_erases_a_visitor_erases_what_the_app_knows(app, experiment):
 
 
 def test_one_address_cannot_ask_without_end(app, monkeypatch):
-    monkeypatch.setenv("VISITOR_RATE_PER_SECOND", "2")
+    monkeypatch.setenv("VISITOR_RATE_PER_SECOND", "0.1")  # one at once, the next in ten seconds, on any machine
     monkeypatch.setenv("VISITOR_RATE_EXEMPT", "")
     ofrep._limit.cache_clear()
     answers = [app.post("evaluate/flags/offer", {"context": {"targetingKey": "ada"}}) for _ in range(12)]

@@ -7,12 +7,14 @@
     python -m tests.faults.broken_counters WAY
 
 Reads DATABASE_URL and REDIS_URL. Where a kill does its damage it prints `between` and waits for a line, so that the
-moment of the kill is chosen and not left to chance. At SIGTERM it ends as it should: even a buffer is inserted.
+moment of the kill is chosen and not left to chance. At SIGTERM it ends as it should: once nothing waits to be counted,
+and even a buffer is inserted. In the middle of a step it would now and then do damage of its own.
 """
 
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,10 +33,11 @@ CREATE TABLE IF NOT EXISTS broken_conversion (way text, experiment int, visitor 
 ENTRIES = 16
 IDLE_SECONDS = 0.05
 FLUSH_SECONDS = 0.5
+stopping = threading.Event()
 
 
 class Stopped(Exception):
-    """SIGTERM."""
+    """SIGTERM came, and nothing waits to be counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +117,8 @@ WAYS: dict[str, Callable[[Counter], None]] = {
 
 def _entries(counter: Counter) -> list[Entry]:
     while not (entries := counter.store.entries("", ENTRIES)):
+        if stopping.is_set():
+            raise Stopped
         time.sleep(IDLE_SECONDS)
     return entries
 
@@ -124,12 +129,8 @@ def _between() -> None:
     sys.stdin.readline()
 
 
-def _stop(*_: object) -> None:
-    raise Stopped
-
-
 def main(way: str) -> None:
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(TABLES)
         store = RedisStore(os.environ["REDIS_URL"])

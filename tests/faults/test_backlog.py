@@ -83,7 +83,7 @@ def test_a_backlog_waits_on_disk_is_seen_and_is_counted_to_the_last_record(rig, 
     assert ledger.bad_statuses() == {}
     assert (ledger.lost_answers, ledger.refused) == ([], 0)
     with rig.redis.client() as redis:
-        assert redis.xlen(stream_key(0)) == 0, "what is counted is dropped from the stream"
+        rig.wait_until(lambda: redis.xlen(stream_key(0)) == 0, "what is counted is dropped from the stream")
 
 
 def test_a_record_that_the_database_refuses_is_kept_aside_and_stops_no_other(rig, assert_exact):

@@ -22,6 +22,7 @@ HOSTS = 3
 PER_SECOND = 150.0
 STOP_SECONDS = 60.0
 COUNTED = "counted: "  # in the log of a worker that counted something
+DEAD = 12  # journals besides those of the hosts, which by chance all go into one stream once in sixty thousand runs
 # Ticks overlap, as they do when a pass takes longer than the interval: then the workers count at the same time.
 OVERLAPPING = {"COUNT_EVERY_SECONDS": "0.2"}
 
@@ -86,11 +87,14 @@ def planted(house: House):
 
 def test_three_hosts_and_four_workers_count_everything_once(house, fault_seconds, assert_exact):
     visitors = house.rig.visitors(planted(house), per_second=PER_SECOND, ports=house.ports)
-    ledger = visitors.for_seconds(fault_seconds)
+    with visitors.coming() as ledger:
+        time.sleep(fault_seconds)
+        house.rig.wait_until(
+            lambda: all(COUNTED in log.read_text() for log in house.logs), "each worker has had a part in it"
+        )
     assert_exact(house.rig, visitors)
     assert ledger.bad_statuses() == {}
     assert (ledger.lost_answers, ledger.refused) == ([], 0)
-    assert all(COUNTED in log.read_text() for log in house.logs), "a worker had no part in it"
     assert all(list(host.journal_dir.iterdir()) for host in house.hosts), "a host had no part in it"
 
 
@@ -112,6 +116,8 @@ def test_nodes_killed_one_after_the_other_keep_no_visitor_waiting_and_lose_nothi
 def test_a_backlog_is_counted_by_all_workers_at_once_and_streams_are_left_empty(house, fault_seconds, assert_exact):
     visitors = house.rig.visitors(planted(house), per_second=PER_SECOND, ports=house.ports)
     with house.rig.frozen("beat"):
+        for _ in range(DEAD):
+            house.rig.leave_journal(b"\n")
         visitors.for_seconds(fault_seconds)
     assert_exact(house.rig, visitors)
     store = RedisStore(house.cluster.url)
