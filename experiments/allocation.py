@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from numpy.typing import NDArray
 
 from experiments import bandit, belief, evidence, evolving, pedigree, roster
 from experiments.belief import Belief
@@ -161,24 +160,20 @@ def _shares(experiment: Experiment, believed: Belief, arms: list[Arm]) -> Floats
     seen = believed.known.total_exposures[believed.live]
     if experiment.policy == Experiment.Policy.EQUAL:
         return _even_shares(arms, seen, experiment)
-    contest = partial(_contest, believed, TOP_TWO.get(experiment.policy))
+    is_bred = any(arm.variant.operator in BRED for arm in arms)
+    contest = partial(
+        evolving.contest,
+        *believed.betas,
+        seen,
+        evidence_counts=evolving.EVIDENCE_COUNTS if is_bred else 1.0,
+        top_two=TOP_TWO.get(experiment.policy),
+    )
     limits = (
         partial(_on_probation, believed=believed, arms=arms, experiment=experiment),
         partial(_within_walls, seen=seen, arms=arms, experiment=experiment),
     )
     shares = evolving.contested(len(arms), contest, limits)
     return _with_control_share(shares, arms, experiment)
-
-
-def _contest(believed: Belief, top_two: float | None, among: NDArray[np.bool_]) -> Floats:
-    """Give the shares that these live arms would have without the others, who get none."""
-    places = np.array(believed.live)[among]
-    alpha, beta = (np.asarray(one)[among] for one in believed.betas)
-    shares = np.zeros(len(among))
-    shares[among] = bandit.reviewed_shares(
-        alpha, beta, believed.known.total_exposures[places], control=0, control_share=0.0, top_two=top_two
-    )
-    return shares
 
 
 def _on_probation(shares: Floats, *, believed: Belief, arms: list[Arm], experiment: Experiment) -> Floats:

@@ -13,7 +13,7 @@ made of is pure (evolving.py, credit.py, variants/breeding.py); this module asks
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -25,6 +25,7 @@ from celery import current_app
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.text import get_text_list
 
 from experiments import belief, deployment, evidence, evolving, lifecycle, pedigree, roster, walls
 from experiments.belief import Belief
@@ -38,10 +39,7 @@ from variants.children import Genome, Order
 from variants.content import SLOT_WORDS
 from variants.models import Breeding, Direction, Generation, PageCheck, Variant
 from variants.models import Operator as BredBy
-from variants.outline import PageText
 from variants.page_health import KINDS
-
-type Parent = tuple[int, breeding.Content]
 
 logger = logging.getLogger(__name__)
 
@@ -389,16 +387,15 @@ class _Look:
         )
 
     def _nest(self, generator: np.random.Generator) -> "_Nest":
-        variants = list(self.experiment.nursery.variants.all())
-        angles = Counter(variant.typed.angle for variant in variants)
-        tried = {children.genome(variant.typed) for variant in variants}
+        contents = {variant.pk: variant.typed for variant in self.experiment.nursery.variants.all()}
         slots, open_directions = self.walls.genes, pedigree.open_directions(self.experiment, self.walls)
         allowed = frozenset(direction.angle for direction in open_directions)
         return _Nest(
             look=self,
             generator=generator,
-            tried=tried,
-            angles=angles,
+            contents=contents,
+            tried={children.genome(content) for content in contents.values()},
+            angles=Counter(content.angle for content in contents.values()),
             walls=breeding.Walls(
                 slots=frozenset(breeding.SLOTS if slots is None else slots),
                 angles=None if self.walls.directions is None else allowed,
@@ -450,6 +447,7 @@ class _Nest:
 
     look: _Look
     generator: np.random.Generator
+    contents: Mapping[int, breeding.Content]  # of all variants, by primary key
     tried: set[Genome]
     angles: Counter[str]  # how often each was taken, this round's children counted
     walls: breeding.Walls
@@ -466,25 +464,20 @@ class _Nest:
         return [self.look.believed.known.arms[place].variant for place in plan.against]
 
     def _crossed(self, plan: Plan) -> Order | None:
-        first, second = self._variants(plan)
+        by_key = {variant.pk: variant for variant in self._variants(plan)}
+        pages = [(key, self.contents[key]) for key in by_key]
         nursery = self.look.experiment.nursery
-        pair = (first.pk, first.typed), (second.pk, second.typed)
-        texts = children.texts_of(first.typed, nursery)
-        litter = [self._one(pair, texts) for _ in range(evolving.LITTER)]
-        fresh = [one for one in litter if one is not None and self._is_new(one.content)]
-        if not fresh:
+        texts = children.texts_of(pages[0][1], nursery)
+        litter = breeding.crossover(pages, self.walls, plan.draw.worth, texts=texts)
+        child = next((one for one in litter if self._is_new(one.content)), None)
+        if child is None:
             return None
-        best = fresh[plan.draw.best_of([children.genes_in(one.content) for one in fresh])]
-        order = self._order(plan, f"Crossed from “{first.name}” and “{second.name}”.")
-        self.tried.add(children.genome(best.content))
-        children.keep(nursery, order, best.content)
+        parents = [by_key[key] for key in child.parents]
+        named = get_text_list([f"“{parent.name}”" for parent in parents], "and")
+        order = self._order(plan, f"Crossed from {named}.", against=parents)
+        self.tried.add(children.genome(child.content))
+        children.keep(nursery, order, child.content)
         return order
-
-    def _one(self, pair: tuple[Parent, Parent], texts: Sequence[PageText]) -> breeding.Child | None:
-        try:
-            return breeding.crossover(*pair, self.walls, self.generator, texts=texts)
-        except breeding.BadPatch:
-            return None  # the two pages' texts do not fit together
 
     def _is_new(self, content: breeding.Content) -> bool:
         return children.genome(content) not in self.tried
@@ -514,8 +507,8 @@ class _Nest:
         return self._ask(self._order(plan, reason, direction=there[asked.angle], told=_told(asked)))
 
     def _order(self, plan: Plan, reason: str, **more: Any) -> Order:
-        number, against = self.look.round + 1, self._variants(plan)
-        return Order(round=number, operator=_KINDS[plan.operator], against=against, reason=reason, **more)
+        values = {"against": self._variants(plan), **more}
+        return Order(round=self.look.round + 1, operator=_KINDS[plan.operator], reason=reason, **values)
 
     def _ask(self, order: Order) -> Order:
         generation.request_child(self.look.experiment.nursery, order, by=self.look.experiment.evolution.changed_by)

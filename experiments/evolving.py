@@ -14,24 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from experiments import credit, pooling
+from experiments import bandit, credit, pooling
 from experiments.credit import Effects, Floats, Genes, OperatorCredit
 from variants.breeding import Operator
 
-# Nothing is decided about an arm that fewer visitors have seen.
+# What an inherited prior weighs, and what a newborn is to be seen by before others are built on it.
 FEWEST_EXPOSURES: Final = 150.0
+# An arm does not leave for newborns before so many have seen it, whatever its relatives tell of its genes.
+FEWEST_TO_LEAVE: Final = 50.0
 # Until so many have seen it an arm is held to the largest share of an unproven one: 30 conversions at 3%, not five.
 PROVEN_BY: Final = 1_000.0
 # An arm cannot win any more when it is this much less likely to be best than an equal one would be.
-HOPELESS: Final = 0.2
+HOPELESS: Final = 0.5
 # Chance of being worse than the control from which on an arm is not worth a visitor.
 SURELY_WORSE: Final = 0.99
 FEWEST_LIVE: Final = 3
 MOST_LIVE: Final = 200  # however many visitors come: screens and reviews are quick up to 500 arms
 MOST_CHILDREN: Final = 24  # of a generation: each is written, looked at in a browser and perhaps read by a person
-VISITORS_PER_LIVE_ARM: Final = 4_000.0  # of those still to come
+VISITORS_PER_LIVE_ARM: Final = 2_500.0  # of those still to come
 NEW_PART: Final = 0.25  # of the arms that may be live, for the newborns of a generation
-LITTER: Final = 64  # crossovers of a pair, of which the draw takes one
+# How wide a draw is of what arms and genes are worth: wider ones waver between pages that are nearly alike.
+BOLDNESS: Final = 0.6
+# For the shares evidence counts as often: of many bred pages each seems worth a look, and together they take them all.
+EVIDENCE_COUNTS: Final = 4.0
 # What a newborn is judged by in the end, on the way to becoming the best or not.
 JUDGED_BY: Final = 2_500.0
 LOST_ON: Final = 1_000.0  # visitors: on a child that is a fifth worse, until it is known to be
@@ -67,9 +72,17 @@ def retiring(
 
     Whoever is surely worse than the control leaves; whoever cannot win any more leaves if room is needed.
     """
-    known = [place for place in live if place != control and exposures[place] >= FEWEST_EXPOSURES]
-    worse = [place for place in known if _chance_worse(posterior, place, control) > SURELY_WORSE]
-    hopeless = [place for place in known if place not in worse and best[place] < HOPELESS / len(live)]
+    others = [place for place in live if place != control]
+    worse = [
+        place
+        for place in others
+        if exposures[place] >= FEWEST_EXPOSURES and _chance_worse(posterior, place, control) > SURELY_WORSE
+    ]
+    hopeless = [
+        place
+        for place in others
+        if exposures[place] >= FEWEST_TO_LEAVE and place not in worse and best[place] < HOPELESS / len(live)
+    ]
     hopeless.sort(key=lambda place: float(best[place]))
     spare = max(0, len(live) - len(worse) - FEWEST_LIVE)
     leaving = hopeless[: max(0, min(room_needed - len(worse), spare))]
@@ -170,6 +183,22 @@ def contested(
             heirs &= gets_more
             limited[heirs] = limited[heirs].sum() * contest(heirs)[heirs]
         shares = limited
+    return shares
+
+
+def contest(
+    alpha: Floats,
+    beta: Floats,
+    exposures: Floats,
+    among: NDArray[np.bool_],
+    *,
+    evidence_counts: float = EVIDENCE_COUNTS,
+    top_two: float | None = None,
+) -> Floats:
+    """Give the shares that some of the live arms would have without the others, who get none."""
+    a, b = alpha[among] * evidence_counts, beta[among] * evidence_counts
+    shares = np.zeros(len(among))
+    shares[among] = bandit.reviewed_shares(a, b, exposures[among], control=0, control_share=0.0, top_two=top_two)
     return shares
 
 
@@ -323,8 +352,9 @@ class Draw:
     of_genes: Floats
     of_slots: Mapping[str, float]  # for slots of which nothing is known
 
-    def best_of(self, candidates: Sequence[Genes]) -> int:
-        return int(np.argmax([self.known.row(genes) @ self.of_genes for genes in candidates]))
+    def worth(self, genes: Genes) -> float:
+        """Give the log lift that some slots' genes bring; nothing for one of which nothing is known."""
+        return float(self.known.row(genes) @ self.of_genes)
 
     def weakest(self, genes: Genes, slots: Collection[str]) -> str:
         """Give the slot whose option is worst in this draw: the one in which another is likeliest to be better."""
@@ -338,16 +368,16 @@ class Draw:
 def draws(
     posterior: pooling.Posterior, known: Effects, slots: Iterable[str], generator: np.random.Generator
 ) -> Iterator[Draw]:
-    """Yield draws from the joint posterior, without end."""
+    """Yield draws from the joint posterior, as wide as BOLDNESS says, without end."""
     # Optimization: taken apart once, not once a draw: with hundreds of arms that was half of a round's time.
-    of_arms, of_rest = _root(posterior.covariance), _root(known.left)
+    of_arms, of_rest = BOLDNESS * _root(posterior.covariance), BOLDNESS * _root(known.left)
     while True:
         log_lifts = posterior.mean + of_arms @ generator.standard_normal(len(of_arms))
         yield Draw(
             log_lifts=log_lifts,
             known=known,
             of_genes=known.gain @ log_lifts + of_rest @ generator.standard_normal(len(of_rest)),
-            of_slots={slot: known.between * float(generator.standard_normal()) for slot in slots},
+            of_slots={slot: BOLDNESS * known.between * float(generator.standard_normal()) for slot in slots},
         )
 
 
@@ -363,8 +393,10 @@ class Plan:
     """A child to be made."""
 
     operator: Operator
-    against: tuple[int, ...]  # its parents; of a fresh idea, the survivor in whose place it is tried
-    draw: Draw  # which of a litter is kept, which slot is changed
+    # Its parent; of a fresh idea, the survivor in whose place it is tried; of a crossover all who may be parents, the
+    # best first.
+    against: tuple[int, ...]
+    draw: Draw  # which genes are taken, which slot is changed
 
 
 def brood[T](state: State, found: Round, make: Callable[[Plan], T | None], generator: np.random.Generator) -> list[T]:
@@ -380,8 +412,8 @@ def brood[T](state: State, found: Round, make: Callable[[Plan], T | None], gener
 def plans(state: State, live: Sequence[int], *, number: int, generator: np.random.Generator) -> list[Plan]:
     """Plan `number` children of the `live` arms that stay; none if no operator pays.
 
-    Each has a draw of its own: parents are the best survivors of that draw and of another, so that an arm breeds as
-    often as it is likely to be best, not as often as it was lucky.
+    Each has a draw of its own, and its first parent is the best survivor of that draw, so that an arm breeds as often
+    as it may be best, not as often as it was lucky.
     """
     credits_, course, held = state.credits, state.course, state.held
     paying = {one.operator for one in prospects(credits_, course) if one.pays}
@@ -391,17 +423,10 @@ def plans(state: State, live: Sequence[int], *, number: int, generator: np.rando
     for _ in range(number if paying else 0):
         operator = _operator({one: credits_[one] for one in credits_ if one in paying}, course, generator)
         drawn = next(drawing)
-        first = _best(drawn, live)
-        against: tuple[int, ...] = (first,)
-        if operator is Operator.CROSSOVER:
-            others = [place for place in live if place != first]
-            against = (first, _best(next(drawing), others))
+        ranked = sorted(live, key=lambda place: -drawn.log_lifts[place])
+        against = tuple(ranked if operator is Operator.CROSSOVER else ranked[:1])
         found.append(Plan(operator=operator, against=against, draw=drawn))
     return found
-
-
-def _best(drawn: Draw, live: Sequence[int]) -> int:
-    return max(live, key=lambda place: drawn.log_lifts[place])
 
 
 def _operator(credits_: Mapping[Operator, OperatorCredit], course: Course, generator: np.random.Generator) -> Operator:

@@ -1,6 +1,6 @@
 """Breed pages: parents' contents become a child's content, or an instruction for whoever writes it.
 
-    crossover    two survivors' genes, mixed                    content
+    crossover    survivors' genes, mixed                        content
     mutation     one gene of a survivor, written anew           instruction; the answer's gene is set in by `mutated`
     fresh        a page in a direction that was tried least     instruction
     edit         a person's change of a page                    content
@@ -14,7 +14,8 @@ what a page proves, and in which order, is one argument.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -28,13 +29,16 @@ from variants.patches import BadPatch, PatchContent, genes_of, patch_of
 
 __all__ = [
     "SLOTS", "BadPatch", "Child", "Content", "Instruction", "Known", "Operator", "SlotIsWalled", "Walls", "changed",
-    "crossover", "edited", "fresh", "mutated", "mutation", "recombined",
+    "crossover", "edited", "fresh", "mixtures", "mutated", "mutation", "recombined",
 ]  # fmt: skip
 
 type Content = PageContent | PatchContent
+type Locus = tuple[str, ...]  # slots that cross as one
+type Taken = dict[Locus, int]  # from which page
+type Worth = Callable[[Mapping[str, str]], float]  # of what some slots hold; of all slots the sum
 
 SLOTS: Final = ("angle", "headline", "offer", "call_to_action", "order", "layout", "palette", "typography")
-LOCI: Final = (("angle", "headline"), *((slot,) for slot in SLOTS[2:]))  # what crosses as one
+LOCI: Final[tuple[Locus, ...]] = (("angle", "headline"), *((slot,) for slot in SLOTS[2:]))  # what crosses as one
 # Which slot a text of an imported page belongs to; all others argue for the page, as the offer does.
 SLOT_OF_TEXT: Final[Mapping[TextKind, str]] = {
     "headline": "headline", "browser title": "headline", "description": "headline",
@@ -46,7 +50,7 @@ WORDS: Final = {
     "angle": "direction and headline",
     "order": "sections below the opening, and their order",
 }
-FEWEST_LOCI: Final = 2  # that differ: with one, each child is a copy of a parent
+FEWEST_LOCI: Final = 2  # that differ between two: with one, each child is a copy
 NUMBERS_RULE: Final = (
     "An interval that holds 0% says little. Repeat none of these words; find out why they did what they did."
 )
@@ -88,37 +92,82 @@ class Child:
 
 
 def crossover(
-    first: tuple[int, Content],
-    second: tuple[int, Content],
-    walls: Walls,
-    generator: np.random.Generator,
-    *,
-    texts: Sequence[PageText] = (),
-) -> Child | None:
-    """Mix two pages: of each locus that differs and may vary, one parent's. None where all children would be copies.
+    pages: Sequence[tuple[int, Content]], walls: Walls, worth: Worth, *, texts: Sequence[PageText] = ()
+) -> Iterator[Child]:
+    """Mix pages: the first one, with whatever any of the others holds that is worth more and may vary.
 
-    `texts` are those of the imported page, for patches. Raise BadPatch when the mixture does not fit it.
+    The best child comes first, then those that take one locus otherwise; none is a copy. `texts` are those of the
+    imported page, for patches; mixtures that do not fit it are left out.
     """
-    differing = changed(first[1], second[1], texts=texts)
-    loci = [tuple(slot for slot in locus if slot in differing) for locus in LOCI]
-    open_loci = [locus for locus in loci if locus and walls.allows(locus, second[1].angle)]
-    if not _are_alike(first[1], second[1]) or len(open_loci) < FEWEST_LOCI:
-        return None
-    taken = _taken(len(open_loci), generator)
-    slots = [slot for locus, is_taken in zip(open_loci, taken, strict=True) if is_taken for slot in locus]
-    content = _grafted(first[1], second[1], slots, texts)
+    alike = [(key, content) for key, content in pages if _are_alike(pages[0][1], content)]
+    held = [_options(content, texts) for _, content in alike]
+    for taken in mixtures(held, _givers([content for _, content in alike], walls, texts), worth):
+        with suppress(BadPatch):
+            child = _mixed(alike, taken, texts)
+            if _options(child.content, texts) not in held:
+                yield child
+
+
+def _givers(pages: Sequence[Content], walls: Walls, texts: Sequence[PageText]) -> dict[Locus, list[int]]:
+    """Name for each locus the pages that may give it to the first one, which comes first."""
+    differing = [changed(pages[0], page, texts=texts) for page in pages]
+    return {
+        locus: [
+            place
+            for place, page in enumerate(pages)
+            if walls.allows([slot for slot in locus if slot in differing[place]], page.angle)
+        ]
+        for locus in LOCI
+    }
+
+
+def _mixed(pages: Sequence[tuple[int, Content]], taken: Mapping[Locus, int], texts: Sequence[PageText]) -> Child:
+    """Graft onto the first page what is taken from others. Raise BadPatch."""
+    key, stock = pages[0]
+    content, givers = stock, sorted(set(taken.values()) - {0})
+    for giver in givers:
+        scion = pages[giver][1]
+        given = {slot for locus in LOCI if taken[locus] == giver for slot in locus}
+        content = _grafted(content, scion, given.intersection(changed(stock, scion, texts=texts)), texts)
     return Child(
         content=content,
         operator=Operator.CROSSOVER,
-        parents=(first[0], second[0]),
-        changed=changed(first[1], content, texts=texts),
+        parents=(key, *(pages[giver][0] for giver in givers)),
+        changed=changed(stock, content, texts=texts),
     )
+
+
+def mixtures(held: Sequence[Mapping[str, str]], givers: Mapping[Locus, Sequence[int]], worth: Worth) -> Iterator[Taken]:
+    """Say from which of the pages that hold these genes each locus is taken, among those that may give it.
+
+    First whatever is worth most of each; then, one locus at a time, something else, by what that costs. Of those that
+    hold the same, or something worth the same, the one named first gives it.
+    """
+    ranked = {locus: _ranked(held, locus, places, worth) for locus, places in givers.items()}
+    best = {locus: options[0][1] for locus, options in ranked.items()}
+    yield best
+    others = [
+        (options[0][0] - value, locus, place) for locus, options in ranked.items() for value, place in options[1:]
+    ]
+    for _, locus, place in sorted(others, key=lambda other: other[0]):
+        yield {**best, locus: place}
+
+
+def _ranked(
+    held: Sequence[Mapping[str, str]], locus: Locus, givers: Sequence[int], worth: Worth
+) -> list[tuple[float, int]]:
+    """Give the worth of each option of a locus and who gives it, the best first."""
+    options: dict[tuple[str, ...], int] = {}
+    for place in givers:
+        options.setdefault(tuple(held[place][slot] for slot in locus), place)
+    found = [(worth(dict(zip(locus, option, strict=True))), place) for option, place in options.items()]
+    return sorted(found, key=lambda option: -option[0])
 
 
 def recombined(
     first: Mapping[str, str], second: Mapping[str, str], slots: Collection[str], generator: np.random.Generator
 ) -> dict[str, str] | None:
-    """Mix two sets of genes by the same rule, each slot on its own."""
+    """Toss for each slot in which two sets of genes differ whose is taken. None where all children would be copies."""
     differing = [slot for slot in first if slot in slots and first[slot] != second[slot]]
     if len(differing) < FEWEST_LOCI:
         return None
@@ -145,6 +194,15 @@ def changed(before: Content, after: Content, *, texts: Sequence[PageText] = ()) 
 
 def _genes(content: Content) -> dict[str, str]:
     return genes(content) if isinstance(content, PageContent) else genes_of(content)
+
+
+def _options(content: Content, texts: Sequence[PageText]) -> dict[str, str]:
+    """Return what a page holds in each slot; of a patch also the texts that its genes leave out."""
+    held = _genes(content)
+    if isinstance(content, PatchContent):
+        offered = [content.texts.get(text.id, text.text) for text in texts if _slot_of(text) == "offer"]
+        held["offer"] = "\n".join(offered)
+    return held
 
 
 def _slot_of(text: PageText) -> str:

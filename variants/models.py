@@ -265,7 +265,7 @@ class Generation(models.Model):
 class Operator(models.TextChoices):
     """How a variant came from others."""
 
-    CROSSOVER = "crossover", "crossed from two pages"
+    CROSSOVER = "crossover", "crossed from other pages"
     MUTATION = "mutation", "one part written anew"
     FRESH = "fresh", "a fresh idea"
     EDIT = "edit", "edited by hand"

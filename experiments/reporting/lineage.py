@@ -23,11 +23,11 @@ from variants.models import MICRO_USD, Breeding, Variant
 
 FEWEST_ARMS = 3  # beside which a gene or a direction can be told apart from the pages that hold it
 OPERATOR_WORDS: Mapping[str, str] = {
-    "": "first generation", "crossover": "crossed from two pages", "mutation": "one part written anew",
+    "": "first generation", "crossover": "crossed from other pages", "mutation": "one part written anew",
     "fresh": "a fresh idea", "edit": "edited by hand",
 }  # fmt: skip
 OPERATOR_PLURALS: Mapping[str, str] = {
-    "crossover": "Pages crossed from two others", "mutation": "Pages with one part written anew",
+    "crossover": "Pages crossed from others", "mutation": "Pages with one part written anew",
     "fresh": "Fresh ideas", "edit": "Pages edited by hand",
 }  # fmt: skip
 FEWEST_PAGES, FEWEST_VISITORS = 2, 1_000  # behind what is told as learnt

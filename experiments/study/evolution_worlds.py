@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from experiments import bandit, credit, evolving, pooling
 from experiments.credit import Birth, Floats, OperatorCredit
-from variants.breeding import SLOTS, Operator, recombined
+from variants.breeding import SLOTS, Operator, mixtures, recombined
 
 type Genes = dict[str, str]
 type Wholes = NDArray[np.int64]
@@ -225,7 +225,7 @@ class Ours:
         shown, is_bred = grown.shown[grown.live], np.array(grown.live) >= len(grown.world.founders)
         on_probation = partial(evolving.on_probation, bred=is_bred, credits_=known.values())
         capped = partial(evolving.capped, exposures=np.where(is_bred, shown, np.inf), control=0, most=self.most)
-        contest = partial(_contest, *posterior.betas(grown.live), shown)
+        contest = partial(evolving.contest, *posterior.betas(grown.live), shown)
         return evolving.contested(len(grown.live), contest, (on_probation, capped) if known else (capped,))
 
     def posterior(self, grown: Grown) -> pooling.Posterior:
@@ -255,12 +255,6 @@ class Ours:
             return
         grown.newborns, grown.last_births = [], grown.tick
         evolving.brood(state, found, partial(_born, grown), grown.generator)
-
-
-def _contest(alpha: Floats, beta: Floats, shown: Floats, among: NDArray[np.bool_]) -> Floats:
-    shares = np.zeros(len(among))
-    shares[among] = bandit.reviewed_shares(alpha[among], beta[among], shown[among], control=0, control_share=0.0)
-    return shares
 
 
 def _state(grown: Grown, posterior: pooling.Posterior, known: dict[Operator, OperatorCredit]) -> evolving.State:
@@ -295,30 +289,44 @@ def wrong(grown: Grown) -> list[list[int]]:
 
 def _born(grown: Grown, plan: evolving.Plan) -> Genes | None:
     """Let the planned child into the world; None where there is none, or it was tried."""
-    child = _child(grown, plan)
+    child, against = _child(grown, plan)
     if child is None or child in grown.pages:
         return None
-    grown.bear(child, plan.against, plan.operator)
+    grown.bear(child, against, plan.operator)
     return child
 
 
-def _child(grown: Grown, plan: evolving.Plan) -> Genes | None:
+def _child(grown: Grown, plan: evolving.Plan) -> tuple[Genes | None, tuple[int, ...]]:
+    """Give the child's genes and the pages it is compared with."""
     first = grown.pages[plan.against[0]]
     if plan.operator is Operator.FRESH:
-        return fresh_page(grown.generator)
+        return fresh_page(grown.generator), plan.against
     if plan.operator is Operator.MUTATION:
-        return rewritten(grown.world, first, plan.draw.weakest(first, SLOTS), grown.generator)
-    litter = _litter(grown, first, grown.pages[plan.against[1]])
-    return litter[plan.draw.best_of(litter)] if litter else None
+        return rewritten(grown.world, first, plan.draw.weakest(first, SLOTS), grown.generator), plan.against
+    return _crossed(grown, plan)
+
+
+def _crossed(grown: Grown, plan: evolving.Plan) -> tuple[Genes | None, tuple[int, ...]]:
+    """Mix the survivors as the product does; here each slot crosses on its own."""
+    held = [grown.pages[place] for place in plan.against]
+    for taken in mixtures(held, {(slot,): range(len(held)) for slot in SLOTS}, plan.draw.worth):
+        child = {slot: held[giver][slot] for (slot,), giver in taken.items()}
+        if child not in grown.pages:
+            givers = sorted({0, *taken.values()})
+            return child, tuple(plan.against[giver] for giver in givers)
+    return None, ()
 
 
 def _litter(grown: Grown, first: Genes, second: Genes) -> list[Genes]:
     tried = {tuple(genes.values()) for genes in grown.pages}
-    found = (recombined(first, second, SLOTS, grown.generator) for _ in range(evolving.LITTER))
+    found = (recombined(first, second, SLOTS, grown.generator) for _ in range(LITTER))
     return [child for child in found if child is not None and tuple(child.values()) not in tried]
 
 
 # --- Others ------------------------------------------------------------------------------------------------------
+
+
+LITTER: Final = 64  # mixtures of a pair, of which the perfect breeder takes the best
 
 
 def perfect(grown: Grown) -> Floats:

@@ -82,7 +82,7 @@ def test_what_was_learnt_names_the_numbers_it_stands_on():
         "another, whatever else they hold: 4,321 visitors on 3 pages."
     )
     crossed = lineage._learnt(credit(kind="operator", name="crossover", slot="", against="the mean of their parents"))
-    assert crossed.startswith("Pages crossed from two others turned out +12%")
+    assert crossed.startswith("Pages crossed from others turned out +12%")
 
 
 @pytest.mark.parametrize(
