@@ -49,8 +49,11 @@ def test_genes_of_crossed_children_come_from_their_parents(grown):
     crossed = [birth for birth in grown.births if birth.operator is Operator.CROSSOVER]
     assert crossed
     for birth in crossed:
-        first, second = (grown.pages[place] for place in birth.against)
-        assert all(grown.pages[birth.child][slot] in {first[slot], second[slot]} for slot in SLOTS)
+        parents = [grown.pages[place] for place in birth.against]
+        child = grown.pages[birth.child]
+        assert all(any(child[slot] == parent[slot] for parent in parents) for slot in SLOTS)
+        # Each gives something that the first does not hold.
+        assert all(any(child[slot] == parent[slot] != parents[0][slot] for slot in SLOTS) for parent in parents[1:])
 
 
 def test_no_child_is_shown_before_its_birth(grown):
